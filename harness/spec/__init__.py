@@ -1,0 +1,1 @@
+"""What a user writes (suites, targets, policies, metrics) and what parent and child tell each other."""

@@ -1,0 +1,101 @@
+"""Finding suites and targets: a path, the folder one works in, or what the package brings along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import msgspec
+
+from harness.errors import SpecError
+from harness.spec import toml
+from harness.spec.check import check_policy, check_suite, check_target
+from harness.spec.metrics import nearest
+from harness.spec.policy import Policy
+from harness.spec.suite import Suite
+from harness.spec.target import Target
+
+
+def folder_of(package: str) -> Path:
+    """Return the folder behind `harness.suites` or `harness.targets`, also in an editable install."""
+    return Path(str(files(package)))
+
+
+def known(kind: str, beside: Path | None = None) -> dict[str, Path]:
+    """Map names of a `kind` ("suites" or "targets") to files; nearer folders win over the package's."""
+    folders = [folder_of(f"harness.{kind}"), Path.cwd() / kind]
+    if beside is not None:
+        folders += [beside / kind, beside.parent / kind]
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.toml"))}
+
+
+def _resolve(name: str, kind: str, where: str, beside: Path | None) -> Path:
+    if name.endswith(".toml"):
+        path = (beside / name) if beside is not None else Path(name)
+        if not path.is_file():
+            raise SpecError(str(path), "no such file", f"{where} names it")
+        return path
+    found = known(kind, beside)
+    if name not in found:
+        raise SpecError(where, f"unknown {kind[:-1]} '{name}'", nearest(name, list(found)))
+    return found[name]
+
+
+def load_target(name: str, where: str = "--target", beside: Path | None = None) -> Target:
+    """Read the target called `name` (a name, or a path ending in .toml relative to `beside`).
+
+    Raises:
+        SpecError: no such target, or its file is wrong.
+    """
+    path = _resolve(name, "targets", where, beside)
+    target = toml.read(path, Target)
+    check_target(target, str(path))
+    return _named(target, path)
+
+
+def _named(target: Target, path: Path) -> Target:
+
+    return msgspec.structs.replace(target, name=target.name or path.stem)
+
+
+def load_targets(names: Sequence[str], where: str, beside: Path | None = None) -> tuple[Target, ...]:
+    """Read several targets; the same name twice is an error."""
+    targets = tuple(load_target(name, where, beside) for name in names)
+    seen: set[str] = set()
+    for target in targets:
+        if target.name in seen:
+            raise SpecError(where, f"target '{target.name}' is named twice")
+        seen.add(target.name)
+    return targets
+
+
+def load_suite(name: str) -> tuple[Suite, Path]:
+    """Read the suite called `name` (a name, or a path to a .toml file); returns it and its file.
+
+    Raises:
+        SpecError: no such suite, or its file is wrong.
+    """
+
+    path = _resolve(name, "suites", "suite", None).absolute()
+    suite = toml.read(path, Suite)
+    suite = msgspec.structs.replace(suite, name=suite.name or path.stem)
+    check_suite(suite, str(path), path.parent)
+    return suite, path
+
+
+class PolicyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A TOML file with a [policy] and nothing else."""
+
+    policy: Policy
+
+
+def load_policy(path: Path, scenarios: Sequence[str]) -> Policy:
+    """Read the `[policy]` of a file of its own.
+
+    Raises:
+        SpecError: the file cannot be read, or the policy cannot be.
+    """
+    policy = toml.read(path, PolicyFile).policy
+    check_policy(policy, str(path), scenarios)
+    return policy

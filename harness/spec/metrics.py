@@ -1,0 +1,79 @@
+"""The metric catalogue: every number the harness reports has its key, unit, direction and meaning here."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Literal, NamedTuple
+
+Direction = Literal["lower", "higher", "none"]
+Scale = Literal["log", "linear"]
+Scope = Literal["scenario", "cell"]
+
+
+class Metric(NamedTuple):
+    """A named number: its unit, which direction is better, the natural scale, and what it means."""
+
+    key: str
+    unit: str
+    better: Direction
+    scale: Scale
+    scope: Scope
+    meaning: str
+
+
+PERCENTILES: dict[str, float] = {
+    "latency_p50_ms": 0.50,
+    "latency_p90_ms": 0.90,
+    "latency_p95_ms": 0.95,
+    "latency_p99_ms": 0.99,
+    "latency_p99_9_ms": 0.999,
+}
+
+
+def _percentile(key: str, p: float) -> Metric:
+    return Metric(key, "ms", "lower", "log", "scenario", f"{p:.1%} of inferences take at most this long")
+
+
+_METRICS = (
+    *(_percentile(key, p) for key, p in PERCENTILES.items()),
+    Metric("latency_mean_ms", "ms", "lower", "log", "scenario", "mean time of one inference; hides the tail"),
+    Metric("throughput_per_s", "1/s", "higher", "log", "scenario", "inferences completed per second, kept busy"),
+    Metric("best_batch_size", "", "none", "linear", "scenario", "batch size with the highest throughput"),
+    Metric("load_ms", "ms", "lower", "log", "cell", "from artefact on disk to a session that can be called"),
+    Metric("first_inference_ms", "ms", "lower", "log", "cell", "the first inference after loading"),
+    Metric("warm_up_inferences", "", "lower", "log", "cell", "inferences until two windows of samples agreed"),
+    Metric("memory_baseline_mib", "MiB", "lower", "log", "cell", "resident after importing the runtime"),
+    Metric("memory_loaded_mib", "MiB", "lower", "log", "cell", "resident after loading the model"),
+    Metric("memory_peak_mib", "MiB", "lower", "log", "cell", "peak resident of the process, runtime included"),
+    Metric("artefact_mib", "MiB", "lower", "log", "cell", "size on disk of the artefact that really ran"),
+    Metric("accuracy", "", "higher", "linear", "cell", "share of dataset rows whose top-1 class is the label"),
+    Metric("rmse", "", "lower", "log", "cell", "root mean squared error against the labels"),
+    Metric("output_max_abs_diff", "", "lower", "log", "cell", "largest output difference to the reference"),
+    Metric("output_agreement", "", "higher", "linear", "cell", "share of rows with the reference's top-1 class"),
+    Metric("cost_per_million_usd", "USD", "lower", "log", "cell", "price × occupied time of a million inferences"),
+)
+CATALOGUE: dict[str, Metric] = {metric.key: metric for metric in _METRICS}
+
+
+def split_key(key: str) -> tuple[str | None, str]:
+    """Split `scenario.metric` into its two names; the scenario is None for a plain key."""
+    scenario, dot, name = key.rpartition(".")
+    return (scenario if dot else None), name
+
+
+def lookup(key: str) -> Metric:
+    """Return the metric behind `key` (`metric` or `scenario.metric`).
+
+    Raises:
+        KeyError: no such metric.
+    """
+    return CATALOGUE[split_key(key)[1]]
+
+
+def nearest(word: str, known: list[str] | tuple[str, ...] | set[str]) -> str:
+    """Say which known word is meant, as a phrase for an error message."""
+    options = sorted(known)
+    close = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    return f"one of: {', '.join(options)}" if options else "none is known"
