@@ -1,0 +1,157 @@
+"""Scripted latencies, failures and memory, for tests and for the selftest. The script is a `.fake.toml`.
+
+The model takes `x` [batch, 1], whose value is the class it ought to predict, and returns one-hot scores.
+With `clock = "virtual"` time is a number that inference adds to, so that a trial of seconds takes none.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from harness.errors import SpecError
+from harness.runtimes.base import Array, Feed, ModelError, Tensor, local_path
+from harness.spec import toml
+from harness.spec.target import Target
+from harness.spec.wire import Artefact
+
+_DRAWS = 4096
+
+
+class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the fake behaves: `latency_ms` is the median; spreads are standard deviations of its logarithm.
+
+    `process_spread` is drawn once a process; `drift_amplitude` is a host's slow swing over
+    `drift_period` trials, the same for every candidate; `warm_up` inferences take `warm_up_factor` times.
+    """
+
+    latency_ms: float = 1.0
+    sigma: float = 0.0
+    seed: int = 0
+    process_spread: float = 0.0
+    drift_amplitude: float = 0.0
+    drift_period: float = 40.0
+    warm_up: int = 0
+    warm_up_factor: float = 3.0
+    clock: Literal["virtual", "real"] = "virtual"
+    memory_mib: int = 0
+    classes: int = 10
+    accuracy: float = 1.0
+    fail_at: Literal["never", "load", "first", "measure", "predict"] = "never"
+    fail_how: Literal["segfault", "hang", "exit0", "allocate", "flood", "raise", "nan"] = "raise"
+
+
+class FakeSession:
+    """A scripted model. Its clock is real, or a counter that `infer` moves."""
+
+    outputs = ("scores",)
+
+    def __init__(self, script: Script, factor: float, draws: Array) -> None:
+        self.inputs = (Tensor("x", np.dtype("float32"), ("batch", 1)),)
+        self.infer: Callable[[Feed], Sequence[Array]] = self._call
+        self._script = script
+        self._ns = np.rint(script.latency_ms * 1e6 * factor * draws).astype(np.int64).tolist()
+        self._calls = 0
+        self._now = 0
+        self._virtual = script.clock == "virtual"
+        self.clock: Callable[[], int] = self._virtual_clock if self._virtual else time.perf_counter_ns
+        self._held = np.ones(script.memory_mib << 20, dtype=np.uint8)
+
+    def scope(self) -> AbstractContextManager[object]:
+        """Return a context that does nothing."""
+        return nullcontext()
+
+    def _virtual_clock(self) -> int:
+        return self._now
+
+    def _call(self, feed: Feed) -> Sequence[Array]:
+        script = self._script
+        self._calls += 1
+        if script.fail_at == "first" or (script.fail_at == "measure" and self._calls > 20):
+            misbehave(script)
+        took = self._ns[self._calls % _DRAWS]
+        if self._calls <= script.warm_up:
+            took = round(took * script.warm_up_factor)
+        if self._virtual:
+            self._now += took
+        else:
+            time.sleep(took / 1e9)
+        return [self._scores(feed["x"])]
+
+    def _scores(self, x: Array) -> Array:
+        script = self._script
+        if script.fail_how == "nan" and script.fail_at in ("first", "predict"):
+            return np.full((len(x), script.classes), np.nan, dtype=np.float32)
+        truth = x[:, 0].astype(np.int64)
+        wrong = (truth * 7919 + np.arange(len(x)) * 104729) % 1000 >= round(script.accuracy * 1000)
+        scores = np.zeros((len(x), script.classes), dtype=np.float32)
+        scores[np.arange(len(x)), (truth + wrong) % script.classes] = 1
+        return scores
+
+
+class FakeRuntime:
+    """Loads `.fake.toml` scripts. It has no options."""
+
+    formats = ("fake",)
+    options: Mapping[str, type] = {}
+
+    def unavailable(self, target: Target) -> str | None:
+        """Return None: a fake runs anywhere."""
+        return None
+
+    def versions(self) -> dict[str, str]:
+        """Return numpy's version."""
+        return {"numpy": np.__version__}
+
+    def load(self, artefact: Artefact, target: Target, threads: int, seed: int, sequence: int) -> FakeSession:
+        """Read the script and draw this process's latencies from the run's seed and the trial's number."""
+        try:
+            script = toml.read(local_path(artefact), Script)
+        except SpecError as error:
+            raise ModelError(str(error)) from error
+        if script.fail_at == "load":
+            misbehave(script)
+        rng = np.random.default_rng([seed, sequence, script.seed])
+        swing = script.drift_amplitude * math.sin(2 * math.pi * sequence / script.drift_period)
+        factor = math.exp(swing + script.process_spread * rng.standard_normal())
+        return FakeSession(script, factor, np.exp(script.sigma * rng.standard_normal(_DRAWS)))
+
+
+def misbehave(script: Script) -> None:
+    """Fail for real, in the scripted way."""
+    how = script.fail_how
+    if how == "segfault":
+        ctypes.string_at(0)
+    elif how == "hang":
+        while True:
+            time.sleep(3600)
+    elif how == "exit0":
+        os._exit(0)
+    elif how == "allocate":
+        _allocate_without_end()
+    elif how == "flood":
+        _flood(64 << 20)
+    elif how == "raise":
+        raise RuntimeError("scripted failure")
+
+
+def _allocate_without_end() -> None:
+    held = []
+    while True:
+        held.append(np.ones(16 << 20, dtype=np.uint8))
+
+
+def _flood(size: int) -> None:
+    line = "x" * 1023 + "\n"
+    for _ in range(size >> 10):
+        sys.stdout.write(line)
+    sys.stdout.flush()

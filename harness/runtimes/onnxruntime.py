@@ -1,0 +1,125 @@
+"""ONNX models on ONNX Runtime's CPU provider."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+
+from harness.runtimes.base import Array, Feed, Infer, ModelError, Tensor, local_path
+from harness.spec.target import Target
+from harness.spec.wire import Artefact
+
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    "tensor(float16)": "float16",
+    "tensor(bool)": "bool",
+    "tensor(string)": "object",
+    **{f"tensor({kind})": kind for kind in ("int8", "int16", "int32", "int64")},
+    **{f"tensor({kind})": kind for kind in ("uint8", "uint16", "uint32", "uint64")},
+}
+_LEVELS = ("disable", "basic", "extended", "all")
+
+
+def _tensor(arg: Any) -> Tensor:
+    if arg.type not in _DTYPES:
+        raise ModelError(f"input '{arg.name}' has the type {arg.type}, which cannot be fed")
+    shape = tuple(d if isinstance(d, int) else str(d or f"{arg.name}_{i}") for i, d in enumerate(arg.shape))
+    return Tensor(arg.name, np.dtype(_DTYPES[arg.type]), shape)
+
+
+class OnnxSession:
+    """One `InferenceSession`; `infer` is its bound `run`, so that nothing of ours is timed."""
+
+    def __init__(self, session: Any) -> None:
+        self.inputs = tuple(_tensor(arg) for arg in session.get_inputs())
+        self.outputs = tuple(arg.name for arg in session.get_outputs())
+        self.infer = cast(Infer, partial(session.run, list(self.outputs)))
+        self.clock: Callable[[], int] = time.perf_counter_ns
+
+    def scope(self) -> AbstractContextManager[object]:
+        """Return a context that does nothing: the runtime needs none."""
+        return nullcontext()
+
+
+class OnnxRuntime:
+    """Loads `.onnx`. Options: threads, graph optimisation level, whether idle threads spin."""
+
+    formats = ("onnx",)
+    options: Mapping[str, type] = {
+        "intra_op_threads": int,
+        "inter_op_threads": int,
+        "optimisation": str,
+        "spinning": bool,
+    }
+
+    def unavailable(self, target: Target) -> str | None:
+        """Say what is missing: the package, the device, a known option value."""
+        import onnxruntime as ort
+
+        if target.device != "cpu":
+            return f"device '{target.device}' is not supported by this runtime (cpu)"
+        if "CPUExecutionProvider" not in ort.get_available_providers():
+            return "this onnxruntime has no CPU execution provider"
+        level = target.options.get("optimisation", "all")
+        if level not in _LEVELS:
+            return f"options.optimisation: '{level}' is none of {', '.join(_LEVELS)}"
+        return None
+
+    def versions(self) -> dict[str, str]:
+        """Return onnxruntime's and numpy's version."""
+        import onnxruntime as ort
+
+        return {"onnxruntime": ort.__version__, "numpy": np.__version__}
+
+    def load(self, artefact: Artefact, target: Target, threads: int, seed: int, sequence: int) -> OnnxSession:
+        """Make a session with the target's options."""
+        import onnxruntime as ort
+
+        path = local_path(artefact)
+        try:
+            session = ort.InferenceSession(
+                str(path), self._settings(target, threads), providers=["CPUExecutionProvider"]
+            )
+        except MemoryError:
+            raise
+        except Exception as error:
+            if "bad allocation" in str(error) or "bad_alloc" in str(error):
+                raise MemoryError(str(error)) from error
+            raise ModelError(f"onnxruntime cannot load {path.name}: {_first_line(error)}") from error
+        return OnnxSession(session)
+
+    def _settings(self, target: Target, threads: int) -> Any:
+        import onnxruntime as ort
+
+        settings = ort.SessionOptions()
+        settings.log_severity_level = 3
+        settings.intra_op_num_threads = int(target.options.get("intra_op_threads", threads))
+        settings.inter_op_num_threads = int(target.options.get("inter_op_threads", 1))
+        level = str(target.options.get("optimisation", "all"))
+        settings.graph_optimization_level = (
+            ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+            ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+            ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+            ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+        )[_LEVELS.index(level)]
+        if not target.options.get("spinning", True):
+            settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        return settings
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def run_model(path: str, feed: Feed) -> Sequence[Array]:
+    """Run the ONNX file at `path` once on `feed`; for parity checks."""
+    import onnxruntime as ort
+
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return cast(Sequence[Array], session.run(None, feed))
