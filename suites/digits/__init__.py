@@ -1,0 +1,1 @@
+"""The handwritten-digit suite: its data, its trained candidates, and the script that makes both."""
