@@ -1,0 +1,1 @@
+"""The places to run on, as TOML: data, readable without importing any runtime."""
