@@ -1,0 +1,1 @@
+"""Pure numbers: quantiles and their intervals, steadiness, stopping, racing. No files, no clocks."""
