@@ -1,0 +1,1 @@
+"""From evidence to metrics: one trial's facts, a cell's measures, tidy tables. Measures nothing itself."""

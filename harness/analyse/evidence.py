@@ -1,0 +1,182 @@
+"""All the evidence of a run, read once and kept up to date while the run goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from numpy.typing import NDArray
+
+from harness.analyse.cells import entry
+from harness.analyse.trials import TrialFacts, read_trial
+from harness.errors import EvidenceError
+from harness.plan import Cell, cells
+from harness.runs import Prepared, Ready, RunRecord, read_prepared, read_run, trial_folder
+from harness.score.records import Entry
+from harness.spec.policy import Policy
+from harness.trial.folder import read_array
+
+Array = NDArray[Any]
+
+
+class Drop(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a cell left the race: after which block, against whom, how sure."""
+
+    cell: str
+    block: int
+    why: str
+    leader: str = ""
+    n: int = 0
+    p: float | None = None
+    effect: float | None = None
+
+
+class Verdicts(msgspec.Struct, frozen=True, kw_only=True):
+    """`race.json`: who was dropped, and how measuring ended."""
+
+    drops: tuple[Drop, ...] = ()
+    ended: str = ""
+    tied: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    schema: str = "harness/race/1"
+
+
+class Evidence:
+    """A run folder's trials as facts, by cell. `refresh` reads what has been added since."""
+
+    def __init__(self, folder: Path, record: RunRecord, prepared: Prepared | None) -> None:
+        self.folder, self.record = folder, record
+        self.prepared = prepared or Prepared(cells={})
+        self.cells: tuple[Cell, ...] = cells(record.suite, record.targets)
+        self.facts: dict[str, dict[int, TrialFacts]] = {cell.name: {} for cell in self.cells}
+        self.damaged: dict[Path, str] = {}
+
+    def refresh(self) -> None:
+        """Read the trials that ended since the last time; what is damaged is noted, not used."""
+        first = self.record.suite.scenario[0].name
+        for cell in self.cells:
+            for folder in sorted((self.folder / "cells" / cell.name).glob("trial-[0-9]*")):
+                number = folder.name.removeprefix("trial-")
+                if not number.isdigit() or int(number) - 1 in self.facts[cell.name]:
+                    continue
+                self._read(cell, folder, int(number) - 1, first)
+
+    def _read(self, cell: Cell, folder: Path, block: int, first: str) -> None:
+        try:
+            facts = read_trial(folder, block, first)
+        except EvidenceError as error:
+            self.damaged[folder] = str(error)
+            return
+        if facts is not None:
+            self.facts[cell.name][block] = facts
+            self.damaged.pop(folder, None)
+
+    def trials(self, cell: str) -> list[TrialFacts]:
+        """Return a cell's trials in block order."""
+        return [facts for _, facts in sorted(self.facts[cell].items())]
+
+    def failed(self, cell: str) -> bool:
+        """Whether some trial of the cell failed."""
+        return any(trial.outcome.status != "ok" for trial in self.facts[cell].values())
+
+    def seconds_of(self, cell: str, block: int) -> float | None:
+        """Return how long a trial that has ended took, launch included; None when it has to be run."""
+        folder = trial_folder(self.folder, cell, block)
+        if block not in self.facts[cell]:
+            self.refresh()
+        if block not in self.facts[cell]:
+            return None
+        begin, end = ((folder / name).stat().st_mtime for name in ("job.json", "outcome.json"))
+        return max(0.0, end - begin)
+
+    def has_tails(self, names: Sequence[str], samples: int) -> bool:
+        """Whether every trial of these cells has samples enough for the extreme percentile."""
+        results = [r for name in names for t in self.trials(name) for r in t.outcome.scenarios if r.kind != "offline"]
+        return all(result.samples >= samples for result in results)
+
+    def entries(
+        self, policy: Policy, dropped: Mapping[str, str] | None = None, through: int | None = None
+    ) -> list[Entry]:
+        """Return the scorer's entries of all cells.
+
+        Args:
+            policy: what to judge by (cost depends on its latency limit).
+            dropped: why cells left the race.
+            through: only this many blocks, all when None.
+        """
+        labels = self._labels()
+        reference = self._reference()
+        found = []
+        for cell in self.cells:
+            ready = self.prepared.cells.get(cell.name, Ready(status="skipped", why="never prepared"))
+            found.append(
+                entry(
+                    cell,
+                    ready,
+                    [t for t in self.trials(cell.name) if through is None or t.block < through],
+                    policy,
+                    labels,
+                    self._predictions(cell.name),
+                    reference,
+                    (dropped or {}).get(cell.name),
+                )
+            )
+        return found
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what a reader must know: damaged evidence, and what the trials themselves noted."""
+        found = [f"{error}; not used, `harness run --resume` measures it again" for error in self.damaged.values()]
+        for cell in self.cells:
+            for trial in self.trials(cell.name)[:1]:
+                found += [f"{cell.name}: {note}" for note in trial.outcome.notes]
+        return tuple(found)
+
+    def _labels(self) -> Array | None:
+        if self.prepared.dataset is None:
+            return None
+        path = self.folder / self.prepared.dataset / "labels.npy"
+        return read_array(path) if path.exists() else None
+
+    def _predictions(self, cell: str) -> Array | None:
+        for trial in self.trials(cell):
+            path = trial.folder / "predictions.npy"
+            if trial.outcome.status == "ok" and "predictions.npy" in trial.outcome.files:
+                return read_array(path)
+        return None
+
+    def _reference(self) -> Array | None:
+        """Return the outputs of the suite's reference on the first target where it ran."""
+        for cell in self.cells:
+            if cell.candidate.name == self.record.suite.reference:
+                predictions = self._predictions(cell.name)
+                if predictions is not None:
+                    return predictions
+        return None
+
+
+def open_run(folder: Path) -> Evidence:
+    """Read a run folder's evidence.
+
+    Raises:
+        EvidenceError: its records are damaged.
+    """
+    evidence = Evidence(folder, read_run(folder), read_prepared(folder))
+    evidence.refresh()
+    return evidence
+
+
+def read_verdicts(folder: Path) -> Verdicts:
+    """Read `race.json`; empty where the run did not get that far.
+
+    Raises:
+        EvidenceError: it is damaged.
+    """
+    path = folder / "race.json"
+    if not path.exists():
+        return Verdicts()
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Verdicts)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise EvidenceError(f"{path}: cannot be read: {error}") from error

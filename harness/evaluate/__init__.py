@@ -1,0 +1,1 @@
+"""Quality of predictions, on the outputs of the variant that really ran."""
