@@ -1,0 +1,200 @@
+"""The command line: commands, messages, exit codes. The only module that prints or exits."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from harness.pipeline import Concluded
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Which model should serve, on which hardware, at what cost, and how sure are we?",
+)
+Out = Annotated[Path, typer.Option("--out", help="Where runs are kept.")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, part of its name, or 'latest'.")]
+_RESULTS = Path("results")
+_INTERRUPTED = 130
+
+
+def _console(stderr: bool = False) -> Console:
+    import os
+
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
+    return Console(stderr=stderr, width=width, highlight=False)
+
+
+@app.command()
+def run(
+    what: Annotated[list[str] | None, typer.Argument(metavar="SUITE | MODEL…", help="A suite, or model files.")] = None,
+    target: Annotated[list[str] | None, typer.Option("--target", help="Run on this target; repeatable.")] = None,
+    out: Out = _RESULTS,
+    budget: Annotated[str | None, typer.Option("--budget", help="How long to measure: 90s, 2m.")] = None,
+    resume: Annotated[str | None, typer.Option("--resume", metavar="RUN", help="Complete a stopped run.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Decides the order of trials and synthetic inputs.")] = 0,
+    quick: Annotated[bool, typer.Option("--quick", help="Shorter windows, three blocks, a minute at most.")] = False,
+    exhaustive: Annotated[bool, typer.Option("--exhaustive", help="Drop no row before the end.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 5 when some cell failed.")] = False,
+) -> None:
+    """Measure and rank: every candidate of a suite on every target, or bare model files."""
+    from harness.errors import SpecError
+    from harness.pipeline import run as run_pipeline
+    from harness.report.progress import observer
+    from harness.request import Request, open_new, seconds
+    from harness.runs import find, read_run
+
+    console = _console()
+    if resume is not None:
+        if what or target or budget or quick or exhaustive:
+            raise SpecError("--resume", "a resumed run is completed as it was begun", "give --resume alone")
+        folder = find(resume, out)
+        record = read_run(folder)
+    else:
+        request = Request(what or [], target or [], out, seconds(budget) if budget else None, seed, quick, exhaustive)
+        folder, record = open_new(request)
+    console.print(f"run {folder}", markup=False)
+    try:
+        with observer(console) as watching:
+            concluded = run_pipeline(folder, record, watching)
+    except KeyboardInterrupt:
+        console.print(
+            f"stopped; finished trials are kept. Go on with: harness run --resume {_shown(folder)}", markup=False
+        )
+        raise typer.Exit(_INTERRUPTED) from None
+    _finish(console, concluded, strict)
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _finish(console: Console, concluded: Concluded, strict: bool = False) -> None:
+    """Print the table and where it is kept; exit with the code that says how it went."""
+    _print_table(console, concluded)
+    rows = concluded.ranking.rows
+    if strict and any(row.status == "failed" for row in rows):
+        raise typer.Exit(5)
+    if not any(row.eligible for row in rows):
+        raise typer.Exit(3)
+
+
+def _print_table(console: Console, concluded: Concluded) -> None:
+    from harness.report.table import ranked_table
+
+    record = concluded.record
+    console.print(ranked_table(concluded.ranking, concluded.policy, f"{record.suite.name}: {record.suite.description}"))
+    console.print(f"report: {_shown(concluded.folder / 'report.md')}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def rank(
+    run: RunName = "latest",
+    policy: Annotated[Path | None, typer.Option("--policy", help="A TOML file with another [policy].")] = None,
+    out: Out = _RESULTS,
+) -> None:
+    """Derive the ranking again from a run's evidence, by its own or another policy, without measuring."""
+    from harness.pipeline import conclude
+    from harness.runs import find, read_run
+    from harness.spec.find import load_policy
+
+    folder = find(run, out)
+    scenarios = [scenario.name for scenario in read_run(folder).suite.scenario]
+    other = load_policy(policy, scenarios) if policy is not None else None
+    _finish(_console(), conclude(folder, other))
+
+
+@app.command()
+def show(
+    run: RunName = "latest",
+    row: Annotated[
+        str | None, typer.Argument(metavar="ROW", help="candidate@target, a part of it, or its rank.")
+    ] = None,
+    out: Out = _RESULTS,
+) -> None:
+    """Show a run's table again, or why ROW stands where it stands."""
+    from harness.report.show import load_concluded, row_in_words
+    from harness.runs import find
+
+    concluded = load_concluded(find(run, out))
+    console = _console()
+    if row is None:
+        _print_table(console, concluded)
+        return
+    for line in row_in_words(concluded, row):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+@app.command()
+def targets() -> None:
+    """List the targets: what can be run here, and why not."""
+    from harness.report.listing import targets_table
+
+    _console().print(targets_table())
+
+
+@app.command()
+def suites() -> None:
+    """List the suites."""
+    from harness.report.listing import suites_table
+
+    _console().print(suites_table())
+
+
+@app.command()
+def doctor() -> None:
+    """Examine this machine as a measuring instrument: clock, noise, limits, what is enforced and what not."""
+    from harness.doctor import examine
+    from harness.report.listing import doctor_table
+
+    _console().print(doctor_table(examine()))
+
+
+@app.command()
+def init(
+    model: Annotated[Path, typer.Argument(help="A model file.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The suite file to write; beside the model if not given.")
+    ] = None,
+) -> None:
+    """Write a suite for your own model, with its inputs read off the model."""
+    from harness.init import write_suite
+
+    path = write_suite(model, out)
+    console = _console()
+    console.print(f"wrote {_shown(path.absolute())}", markup=False, soft_wrap=True)
+    console.print(f"run it with: harness run {_shown(path.absolute())}", markup=False, soft_wrap=True)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command line; every error a user can mend is one message and an exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app()
+    except HarnessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(_INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,257 @@
+"""Measuring: block after block of trials until the decision is made or the budget is spent."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from harness import plan
+from harness.analyse.evidence import Drop, Evidence, Verdicts
+from harness.prepare import Launch
+from harness.race import broken_limit, per_objective, rule_of, values_of
+from harness.report.observe import Observer, Progress
+from harness.runs import Prepared, RunRecord, trial_folder
+from harness.score.records import Entry
+from harness.score.words import short_name
+from harness.spec.metrics import PERCENTILES
+from harness.spec.suite import Scenario
+from harness.spec.target import Target
+from harness.spec.wire import Trial
+from harness.stats import racing
+from harness.stats.quantiles import samples_needed
+from harness.trial.folder import write_json
+
+GUARD_SHARE = 0.8
+"""A target without a memory limit gets this share of the memory that is free when the trial starts."""
+TAIL_BLOCKS = 3
+TAIL_SAMPLES = samples_needed(PERCENTILES["latency_p99_9_ms"])
+_OVERRUN = 1.1
+
+
+def first_look(record: RunRecord) -> int:
+    """Return after how many blocks a cell may be dropped."""
+    return 3 if record.quick else 5
+
+
+class Measuring:
+    """The measuring of one run. Everything it decides follows from the evidence, so a resumed run agrees."""
+
+    def __init__(self, folder: Path, record: RunRecord, prepared: Prepared, observer: Observer, launch: Launch) -> None:
+        self._folder, self._record, self._prepared = folder, record, prepared
+        self._observer, self._launch = observer, launch
+        self._evidence = Evidence(folder, record, prepared)
+        self._cells = {cell.name: cell for cell in self._evidence.cells}
+        self._names = tuple(self._cells)
+        self._rule = rule_of(
+            record.suite.policy, record.suite.budget.race, record.suite.budget.max_trials, first_look(record)
+        )
+        self._drops: list[Drop] = []
+        self._tied: tuple[str, ...] = ()
+        self._settled = False
+        self._spent_s = prepared.spent_s
+        self._block_s: list[float] = []
+
+    def run(self) -> Verdicts:
+        """Race, then spend what is left on the finalists' tails; returns (and keeps) what was decided."""
+        number, ended = 0, ""
+        while not ended:
+            self._run_block(number, self._alive())
+            number += 1
+            self._judge(number)
+            ended = self._why_end(number)
+        notes = self._tails(number)
+        verdicts = Verdicts(drops=tuple(self._drops), ended=ended, tied=self._tied, notes=notes)
+        write_json(self._folder / "race.json", verdicts)
+        return verdicts
+
+    def _alive(self) -> list[str]:
+        """Return the cells that can still be measured and have not been dropped."""
+        dropped = {drop.cell for drop in self._drops}
+        ready = self._prepared.cells
+        return [
+            name
+            for name in self._names
+            if name not in dropped and ready[name].status == "ok" and not self._evidence.failed(name)
+        ]
+
+    def _run_block(self, number: int, alive: list[str], min_samples: int = 0) -> None:
+        """Run one trial of every cell in `alive`, in the block's shuffled order; what is there is kept."""
+        begin_spent = self._spent_s
+        wanted = [p for p in plan.block(self._names, self._record.seed, number) if p.cell in alive]
+        for done, planned in enumerate(wanted):
+            self._show(planned, number, done, len(wanted))
+            if number and self._spent_s > self._record.suite.budget.seconds * _OVERRUN:
+                break
+            self._spent_s += self._run_trial(planned, min_samples)
+        self._evidence.refresh()
+        self._block_s.append((self._spent_s - begin_spent) / max(len(wanted), 1))
+
+    def _run_trial(self, planned: plan.Planned, min_samples: int) -> float:
+        """Run a trial unless its evidence is there and whole; returns the seconds it took."""
+        folder = trial_folder(self._folder, planned.cell, planned.block)
+        done = self._evidence.seconds_of(planned.cell, planned.block)
+        if done is not None:
+            return done
+        _set_aside(folder)
+        job = self._job(planned, min_samples)
+        begin = time.monotonic()
+        self._launch(
+            folder,
+            job,
+            python=job.target.python,
+            threads=job.threads,
+            timeout_s=self._record.suite.budget.phase_timeout_s,
+            on_tick=self._observer.tick,
+        )
+        return time.monotonic() - begin
+
+    def _job(self, planned: plan.Planned, min_samples: int) -> Trial:
+        cell, prepared, suite = self._cells[planned.cell], self._prepared, self._record.suite
+        artefact = prepared.cells[planned.cell].artefact
+        assert artefact is not None, "a cell that is ready has an artefact"
+        return Trial(
+            candidate=cell.candidate,
+            target=cell.target,
+            artefact=artefact,
+            scenarios=tuple(_shortened(s, prepared.window_share) for s in suite.scenario),
+            dataset=str(self._folder / prepared.dataset) if prepared.dataset else None,
+            synthetic=suite.dataset.synthetic,
+            seed=self._record.seed,
+            block=planned.block,
+            sequence=planned.sequence,
+            threads=threads_of(cell.target),
+            memory_limit_bytes=memory_limit(cell.target),
+            predict=planned.block == 0,
+            min_samples=min_samples,
+        )
+
+    def _judge(self, blocks: int) -> None:
+        """Drop cells that are clearly worse or clearly break a limit; note who ties."""
+        policy = self._record.suite.policy
+        alive = set(self._alive())
+        if not alive or not policy.objectives:
+            self._settled = not alive
+            return
+        entries = {name: e for name, e in zip(self._names, self._entries(blocks), strict=True)}
+        if self._rule.mode != "off" and blocks in self._rule.looks:
+            self._drop_infeasible(blocks, alive, entries)
+        alive = set(self._alive())
+        if not alive:
+            self._settled = True
+            return
+        self._drop_worse(blocks, alive, list(entries.values()))
+
+    def _drop_infeasible(self, blocks: int, alive: set[str], entries: dict[str, Entry]) -> None:
+        policy = self._record.suite.policy
+        level = self._rule.alpha / (len(alive) * len(self._rule.looks))
+        for name in sorted(alive):
+            broken = broken_limit(entries[name], policy, level)
+            if broken is not None:
+                key, p = broken
+                why = f"dropped after block {blocks}: the limit on {short_name(key)} is certainly broken"
+                self._drops.append(Drop(cell=name, block=blocks, why=why, n=blocks, p=p))
+
+    def _drop_worse(self, blocks: int, alive: set[str], entries: list[Entry]) -> None:
+        policy = self._record.suite.policy
+        table = per_objective if self._rule.mode == "front" else values_of
+        values = table(entries, policy, blocks)
+        racers = {i for i, name in enumerate(self._names) if name in alive}
+        decision = racing.race(values, racers, self._rule)
+        for drop in decision.drops:
+            self._drops.append(_as_drop(drop, self._names, blocks))
+        self._tied = tuple(self._names[i] for i in decision.tied)
+        self._settled = decision.settled
+
+    def _entries(self, blocks: int) -> list[Entry]:
+        return self._evidence.entries(self._record.suite.policy, through=blocks)
+
+    def _why_end(self, blocks: int) -> str:
+        """Say why measuring ends here; empty when it goes on."""
+        budget = self._record.suite.budget
+        if not self._alive():
+            return "no cell is left to measure"
+        enough = blocks >= min(budget.trials, budget.max_trials)
+        if enough and self._settled and self._rule.mode != "off":
+            return "the decision was made: more blocks would not change it"
+        if blocks >= budget.max_trials:
+            return f"every cell still in the race had its {blocks} trials"
+        predicted = self._block_s[-1] * len(self._alive())
+        if self._spent_s + predicted > budget.seconds:
+            short = "" if enough else f", before the {budget.trials} trials that were asked for"
+            return f"the budget of {budget.seconds:g} s ended it after {blocks} blocks{short}"
+        return ""
+
+    def _tails(self, number: int) -> tuple[str, ...]:
+        """Give the finalists blocks long enough for p99.9, as far as the budget goes."""
+        finalists = self._finalists()
+        budget = self._record.suite.budget
+        for _ in range(TAIL_BLOCKS if finalists else 0):
+            if self._evidence.has_tails(finalists, TAIL_SAMPLES) or number >= budget.max_trials:
+                break
+            predicted = self._block_s[-1] * len(finalists) * 2
+            if self._spent_s + predicted > budget.seconds:
+                return ("no budget was left for the finalists' p99.9",)
+            self._run_block(number, finalists, TAIL_SAMPLES)
+            number += 1
+        return ()
+
+    def _finalists(self) -> list[str]:
+        """Return who may still be first: the leader and what ties with it, if the race says so."""
+        alive = self._alive()
+        return alive if len(alive) <= 1 + len(self._tied) and self._settled else []
+
+    def _show(self, planned: plan.Planned, block: int, done: int, total: int) -> None:
+        alive = self._alive()
+        self._observer.progress(
+            Progress(
+                block=block + 1,
+                cell=planned.cell,
+                done=done,
+                total=total,
+                alive=len(alive),
+                cells=len(self._names),
+                dropped=tuple(drop.cell for drop in self._drops),
+                left_s=max(0.0, self._record.suite.budget.seconds - self._spent_s),
+            )
+        )
+
+
+def _as_drop(drop: racing.Drop, names: tuple[str, ...], blocks: int) -> Drop:
+    leader = names[drop.leader]
+    why = (
+        f"dropped after block {blocks}: worse than {leader} by {drop.effect:.3g} "
+        f"(n = {drop.n} blocks, p = {drop.p:.2g})"
+    )
+    return Drop(cell=names[drop.cell], block=blocks, why=why, leader=leader, n=drop.n, p=drop.p, effect=drop.effect)
+
+
+def _set_aside(folder: Path) -> None:
+    """Keep what an earlier attempt left without an outcome, or damaged, out of the way but not lost."""
+    if not folder.exists():
+        return
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.incomplete-{number}")).exists():
+        number += 1
+    folder.rename(aside)
+
+
+def _shortened(scenario: Scenario, share: float) -> Scenario:
+    return msgspec.structs.replace(scenario, seconds=scenario.seconds * share)
+
+
+def threads_of(target: Target) -> int:
+    """Return how many compute threads a trial may use: min(affinity, ceil(the target's CPUs))."""
+    available = len(os.sched_getaffinity(0))
+    return available if target.limits.cpus is None else min(available, math.ceil(target.limits.cpus))
+
+
+def memory_limit(target: Target) -> int:
+    """Return the trial's memory limit in bytes: the target's, else a guard for this machine's sake."""
+    if target.limits.memory_mib is not None:
+        return target.limits.memory_mib << 20
+    return int(psutil.virtual_memory().available * GUARD_SHARE)

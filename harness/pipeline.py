@@ -1,0 +1,123 @@
+"""The main job as named steps: open → prepare → measure → conclude. Each takes what the one before gave."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from harness import plan
+from harness.analyse.evidence import Evidence, Verdicts, open_run, read_verdicts
+from harness.measure import Measuring, first_look
+from harness.prepare import Launch, Preparation
+from harness.report.files import write_reports
+from harness.report.observe import Observer, Quiet
+from harness.runs import Prepared, Ready, RunRecord, read_prepared
+from harness.score.rank import rank
+from harness.score.records import Ranking
+from harness.spec.policy import Policy
+from harness.trial.folder import write_json
+from harness.trial.launch import run_job
+from harness.trial.lock import machine_lock
+
+
+class Concluded(NamedTuple):
+    """A finished run: its folder, its evidence, its ranking and the policy it was ranked by."""
+
+    folder: Path
+    record: RunRecord
+    ranking: Ranking
+    policy: Policy
+
+
+def run(folder: Path, record: RunRecord, observer: Observer | None = None, launch: Launch = run_job) -> Concluded:
+    """Measure what `folder` still lacks and conclude; a fresh folder lacks everything.
+
+    Raises:
+        BusyError: another run is measuring on this machine.
+        EvidenceError: evidence cannot be written.
+        SpecError: a target or the dataset is wrong.
+    """
+    seen = observer or Quiet()
+    with machine_lock(str(folder)) as lock:
+        launch = partial(launch, inherit=(lock,))
+        prepared = prepare(folder, record, seen, launch)
+        measure(folder, record, prepared, seen, launch)
+    seen.say("ranking")
+    return conclude(folder)
+
+
+def prepare(folder: Path, record: RunRecord, observer: Observer, launch: Launch) -> Prepared:
+    """Probe targets, make the dataset and the artefacts, and decide how long windows may be."""
+    done = read_prepared(folder)
+    if done is not None and _still_there(done):
+        return done
+    begin = time.monotonic()
+    work = Preparation(folder, record, launch, observer.say)
+    probes = {target.name: work.probe(target) for target in record.targets}
+    dataset, digest = work.dataset()
+    ready = {
+        cell.name: work.cell(cell, probes[cell.target.name], dataset, digest)
+        for cell in plan.cells(record.suite, record.targets)
+    }
+    spent = time.monotonic() - begin
+    prepared = Prepared(
+        cells=ready,
+        dataset=str(dataset.relative_to(folder)) if dataset else None,
+        dataset_digest=digest,
+        window_share=_window_share(record, ready, spent),
+        spent_s=spent,
+    )
+    write_json(folder / "prepare.json", prepared)
+    return prepared
+
+
+def _still_there(prepared: Prepared) -> bool:
+    """Whether every artefact an earlier attempt prepared can still be loaded."""
+    paths = [ready.artefact.path for ready in prepared.cells.values() if ready.artefact is not None]
+    return all(Path(path).is_file() for path in paths if path is not None)
+
+
+def _window_share(record: RunRecord, ready: dict[str, Ready], spent_s: float) -> float:
+    overheads = {name: r.overhead_s for name, r in ready.items() if r.status == "ok"}
+    return plan.window_share(record.suite, overheads, planned_blocks(record), spent_s)
+
+
+def planned_blocks(record: RunRecord) -> int:
+    """Return how many blocks the windows are sized for."""
+    return max(record.suite.budget.trials, first_look(record))
+
+
+def measure(folder: Path, record: RunRecord, prepared: Prepared, observer: Observer, launch: Launch) -> None:
+    """Run block after block until the decision is made or the budget is spent."""
+    Measuring(folder, record, prepared, observer, launch).run()
+
+
+def conclude(folder: Path, policy: Policy | None = None) -> Concluded:
+    """Derive ranking and reports from the evidence in `folder`, by `policy` or the run's own."""
+    evidence = open_run(folder)
+    verdicts = read_verdicts(folder)
+    judged_by = policy or evidence.record.suite.policy
+    dropped = {drop.cell: drop.why for drop in verdicts.drops} if policy is None else {}
+    entries = evidence.entries(judged_by, dropped)
+    ranking = rank(entries, judged_by, suite=evidence.record.suite.name, seed=evidence.record.seed)
+    notes = (*ranking.notes, *_notes(evidence, verdicts, policy))
+    ranking = msgspec.structs.replace(ranking, notes=notes)
+    concluded = Concluded(folder, evidence.record, ranking, judged_by)
+    write_reports(folder, evidence.record, ranking, judged_by)
+    return concluded
+
+
+def _notes(evidence: Evidence, verdicts: Verdicts, policy: Policy | None) -> list[str]:
+    """Say how measuring ended, how it was shortened, and what of the evidence cannot be used."""
+    notes = [f"measuring ended: {verdicts.ended}"] if verdicts.ended else ["measuring has not ended"]
+    share = evidence.prepared.window_share
+    if share < 1:
+        notes.append(f"measured windows were shortened to {share:.0%} of the suite's seconds to keep to its budget")
+    if policy is not None and verdicts.drops:
+        names = ", ".join(drop.cell for drop in verdicts.drops)
+        notes.append(f"ranked by another policy than the race was run by; it gave fewer trials to {names}")
+    return [*notes, *verdicts.notes, *evidence.notes()]

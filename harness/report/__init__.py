@@ -1,0 +1,1 @@
+"""What a person reads: the table, the progress, report.md; and the files other tools read."""
