@@ -15,7 +15,7 @@ from harness.errors import HarnessError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.pipeline import Concluded
+    from harness.report.show import Ranked
 
 app = typer.Typer(
     add_completion=False,
@@ -70,35 +70,35 @@ def run(
     console.print(f"run {folder}", markup=False)
     try:
         with observer(console) as watching:
-            concluded = run_pipeline(folder, record, watching)
+            ranked = run_pipeline(folder, record, watching)
     except KeyboardInterrupt:
         console.print(
             f"stopped; finished trials are kept. Go on with: harness run --resume {_shown(folder)}", markup=False
         )
         raise typer.Exit(_INTERRUPTED) from None
-    _finish(console, concluded, strict)
+    _finish(console, ranked, strict)
 
 
 def _shown(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _finish(console: Console, concluded: Concluded, strict: bool = False) -> None:
+def _finish(console: Console, ranked: Ranked, strict: bool = False) -> None:
     """Print the table and where it is kept; exit with the code that says how it went."""
-    _print_table(console, concluded)
-    rows = concluded.ranking.rows
+    _print_table(console, ranked)
+    rows = ranked.ranking.rows
     if strict and any(row.status == "failed" for row in rows):
         raise typer.Exit(5)
     if not any(row.eligible for row in rows):
         raise typer.Exit(3)
 
 
-def _print_table(console: Console, concluded: Concluded) -> None:
+def _print_table(console: Console, ranked: Ranked) -> None:
     from harness.report.table import ranked_table
 
-    record = concluded.record
-    console.print(ranked_table(concluded.ranking, concluded.policy, f"{record.suite.name}: {record.suite.description}"))
-    console.print(f"report: {_shown(concluded.folder / 'report.md')}", markup=False, soft_wrap=True)
+    record = ranked.record
+    console.print(ranked_table(ranked.ranking, ranked.policy, f"{record.suite.name}: {record.suite.description}"))
+    console.print(f"report: {_shown(ranked.folder / 'report.md')}", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -127,24 +127,25 @@ def show(
     out: Out = _RESULTS,
 ) -> None:
     """Show a run's table again, or why ROW stands where it stands."""
-    from harness.report.show import load_concluded, row_in_words
+    from harness.report.show import load_ranked, row_in_words
     from harness.runs import find
 
-    concluded = load_concluded(find(run, out))
+    ranked = load_ranked(find(run, out))
     console = _console()
     if row is None:
-        _print_table(console, concluded)
+        _print_table(console, ranked)
         return
-    for line in row_in_words(concluded, row):
+    for line in row_in_words(ranked, row):
         console.print(line, markup=False, soft_wrap=True)
 
 
 @app.command()
 def targets() -> None:
     """List the targets: what can be run here, and why not."""
+    from harness.prepare import probe_all
     from harness.report.listing import targets_table
 
-    _console().print(targets_table())
+    _console().print(targets_table(probe_all()))
 
 
 @app.command()
@@ -190,10 +191,10 @@ def main() -> None:
     try:
         app()
     except HarnessError as error:
-        print(f"error: {error}", file=sys.stderr)
+        sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+        sys.stderr.write("stopped\n")
         sys.exit(_INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
@@ -15,25 +14,16 @@ from harness.measure import Measuring, first_look
 from harness.prepare import Launch, Preparation
 from harness.report.files import write_reports
 from harness.report.observe import Observer, Quiet
+from harness.report.show import Ranked
 from harness.runs import Prepared, Ready, RunRecord, read_prepared
 from harness.score.rank import rank
-from harness.score.records import Ranking
 from harness.spec.policy import Policy
 from harness.trial.folder import write_json
 from harness.trial.launch import run_job
 from harness.trial.lock import machine_lock
 
 
-class Concluded(NamedTuple):
-    """A finished run: its folder, its evidence, its ranking and the policy it was ranked by."""
-
-    folder: Path
-    record: RunRecord
-    ranking: Ranking
-    policy: Policy
-
-
-def run(folder: Path, record: RunRecord, observer: Observer | None = None, launch: Launch = run_job) -> Concluded:
+def run(folder: Path, record: RunRecord, observer: Observer | None = None, launch: Launch = run_job) -> Ranked:
     """Measure what `folder` still lacks and conclude; a fresh folder lacks everything.
 
     Raises:
@@ -96,7 +86,7 @@ def measure(folder: Path, record: RunRecord, prepared: Prepared, observer: Obser
     Measuring(folder, record, prepared, observer, launch).run()
 
 
-def conclude(folder: Path, policy: Policy | None = None) -> Concluded:
+def conclude(folder: Path, policy: Policy | None = None) -> Ranked:
     """Derive ranking and reports from the evidence in `folder`, by `policy` or the run's own."""
     evidence = open_run(folder)
     verdicts = read_verdicts(folder)
@@ -106,9 +96,9 @@ def conclude(folder: Path, policy: Policy | None = None) -> Concluded:
     ranking = rank(entries, judged_by, suite=evidence.record.suite.name, seed=evidence.record.seed)
     notes = (*ranking.notes, *_notes(evidence, verdicts, policy))
     ranking = msgspec.structs.replace(ranking, notes=notes)
-    concluded = Concluded(folder, evidence.record, ranking, judged_by)
-    write_reports(folder, evidence.record, ranking, judged_by)
-    return concluded
+    ranked = Ranked(folder, evidence.record, ranking, judged_by)
+    write_reports(ranked)
+    return ranked
 
 
 def _notes(evidence: Evidence, verdicts: Verdicts, policy: Policy | None) -> list[str]:

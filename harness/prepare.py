@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -18,10 +19,12 @@ from harness.errors import EvidenceError, SpecError
 from harness.plan import Cell
 from harness.runs import Ready, RunRecord
 from harness.spec.check import format_of
+from harness.spec.find import known, load_target
 from harness.spec.suite import Candidate
 from harness.spec.target import Target
 from harness.spec.wire import Artefact, Convert, Job, MakeDataset, Outcome, Probe
 from harness.trial.folder import read_outcome
+from harness.trial.launch import run_job
 
 Launch = Callable[..., Outcome]
 Say = Callable[[str], None]
@@ -150,6 +153,22 @@ class Preparation:
         shutil.rmtree(folder, ignore_errors=True)
         timeout = max(300.0, self._record.suite.budget.phase_timeout_s)
         return self._launch(folder, job, python=python, timeout_s=timeout)
+
+
+def probe_all() -> dict[str, Outcome | SpecError]:
+    """Probe every known target in a process of its own; a wrong target file gives its error."""
+    found: dict[str, Outcome | SpecError] = {}
+    for name, path in known("targets").items():
+        try:
+            target = load_target(str(path.absolute()))
+        except SpecError as error:
+            found[name] = error
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            outcome = run_job(Path(folder), Probe(target=target), python=target.python, timeout_s=120)
+        invalid = outcome.status == "invalid"
+        found[name] = SpecError(str(path), outcome.message) if invalid else outcome
+    return found
 
 
 def _complete(folder: Path) -> Outcome | None:

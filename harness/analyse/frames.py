@@ -49,8 +49,9 @@ def measurements(ranking: Ranking, first_scenario: str) -> pd.DataFrame:
             m.high,
             m.n,
             m.trials,
+            m.unit,
+            m.basis,
         )
-        + (m.unit, m.basis)
         for row in ranking.rows
         for key, m in row.metrics.items()
     ]

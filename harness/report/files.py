@@ -7,18 +7,18 @@ from pathlib import Path
 
 from harness.analyse.frames import measurements, ranking_table
 from harness.report.markdown import report
-from harness.runs import RunRecord
-from harness.score.records import Ranking
-from harness.spec.policy import Policy
+from harness.report.show import Ranked
 from harness.trial.folder import cannot_write, write_json
 
 
-def write_reports(folder: Path, record: RunRecord, ranking: Ranking, policy: Policy) -> None:
+def write_reports(ranked: Ranked) -> None:
     """Write every derived file of a run; each is whole or absent.
 
     Raises:
         EvidenceError: the folder cannot be written.
     """
+    folder, record, ranking, policy = ranked
+    write_json(folder / "policy.json", policy)
     first = record.suite.scenario[0].name
     write_json(folder / "ranking.json", ranking)
     table = ranking_table(ranking)

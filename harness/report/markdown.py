@@ -20,7 +20,7 @@ def report(record: RunRecord, ranking: Ranking, policy: Policy) -> str:
         _decision(ranking),
         "## Ranking",
         _ranking(ranking, policy),
-        "Values are per-trial values over fresh processes with 95 % intervals; `=` marks rows that cannot be told apart.",
+        "Values with 95 % intervals over trials, each a fresh process; `=` marks rows that cannot be told apart.",
         "## Every row, in words",
         *(_row(row) for row in ranking.rows),
         "## Policy",

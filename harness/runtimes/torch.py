@@ -86,7 +86,7 @@ class TorchRuntime:
         """Return torch's and numpy's version."""
         import torch
 
-        return {"torch": torch.__version__, "numpy": np.__version__}
+        return {"torch": str(torch.__version__), "numpy": np.__version__}
 
     def load(self, artefact: Artefact, target: Target, threads: int, seed: int, sequence: int) -> TorchSession:
         """Load the module, fix its threads, and compile it where the target says so."""

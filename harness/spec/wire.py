@@ -86,7 +86,23 @@ class Convert(msgspec.Struct, frozen=True, kw_only=True, tag="convert", tag_fiel
     schema: str = JOB_SCHEMA
 
 
-Job = Trial | Probe | MakeDataset | Convert
+class Describe(msgspec.Struct, frozen=True, kw_only=True, tag="describe", tag_field="kind"):
+    """Read a model's inputs off it."""
+
+    artefact: Artefact
+    target: Target
+    schema: str = JOB_SCHEMA
+
+
+Job = Trial | Probe | MakeDataset | Convert | Describe
+
+
+class Input(msgspec.Struct, frozen=True, kw_only=True):
+    """An input of a model: sizes, or the names of symbolic dimensions."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
 
 
 class ScenarioResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -147,6 +163,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     notes: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
     parity: ParityReport | None = None
+    inputs: tuple[Input, ...] = ()
     digest: str = ""
     duration_ns: int = 0
     schema: str = OUTCOME_SCHEMA

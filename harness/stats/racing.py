@@ -129,7 +129,7 @@ def _winner(values: Floats, cells: Cells, rule: Rule) -> Decision:
         return Decision(leader, (), _ints(cells), (), leader is not None and _alone(cells, rule))
     pairs, level = compare(values, cells), _level(cells.size, rule)
     p = p_better(pairs)[leads]
-    out = p < level
+    out = (p < level) & (pairs.n[leads] >= rule.first_look)
     drops = tuple(_drop(pairs, cells, int(leads), int(loser), float(p[loser]), block) for loser in np.flatnonzero(out))
     tied = ~out & _within(pairs, level, rule.margin)[leads]
     tied[leads] = False

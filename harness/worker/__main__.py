@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from harness.runtimes.base import ModelError
-from harness.spec.wire import DISK_FULL, Convert, Failure, Job, MakeDataset, Outcome, Trial
+from harness.spec.wire import DISK_FULL, Convert, Failure, Job, MakeDataset, Outcome, Probe, Trial
 from harness.worker.events import EventLog
 from harness.worker.evidence import write_outcome
 from harness.worker.limits import die_with_parent, limit_memory
@@ -29,10 +29,12 @@ def perform(job: Job, folder: Path, log: EventLog) -> Outcome:
 
         log.mark("convert")
         return convert(job, folder)
-    from harness.worker.prepare import make_dataset, probe
+    from harness.worker.prepare import describe, make_dataset, probe
 
     log.mark("prepare")
-    return make_dataset(job, folder) if isinstance(job, MakeDataset) else probe(job)
+    if isinstance(job, MakeDataset):
+        return make_dataset(job, folder)
+    return probe(job) if isinstance(job, Probe) else describe(job)
 
 
 def attempt(job: Job, folder: Path, log: EventLog) -> Outcome:
@@ -86,7 +88,7 @@ def work(folder: Path) -> int:
     begin = time.perf_counter_ns()
     log = EventLog(folder)
     log.mark("hello", note=time.get_clock_info("perf_counter").implementation)
-    job = msgspec.json.decode((folder / "job.json").read_bytes(), type=Job)
+    job: Job = msgspec.json.decode((folder / "job.json").read_bytes(), type=Job)
     if isinstance(job, Trial):
         limit_memory(job.memory_limit_bytes)
     try:

@@ -1,4 +1,4 @@
-"""The jobs that come before trials: probe a target, turn a dataset into plain arrays."""
+"""The jobs that come before trials: probe a target, describe a model, turn a dataset into plain arrays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.runtimes.builder import call
 from harness.spec.metrics import nearest
 from harness.spec.suite import Dataset
 from harness.spec.target import Target
-from harness.spec.wire import MakeDataset, Outcome, Probe
+from harness.spec.wire import Describe, Input, MakeDataset, Outcome, Probe
 from harness.worker.evidence import save_array
 
 
@@ -41,6 +41,19 @@ def probe(job: Probe) -> Outcome:
     if reason:
         return Outcome(status="unavailable", message=reason, formats=runtime.formats)
     return Outcome(status="ok", formats=runtime.formats, versions=versions)
+
+
+def describe(job: Describe) -> Outcome:
+    """Load a model and say what it takes.
+
+    Raises:
+        ModelError: it cannot be loaded.
+    """
+    from harness.runtimes import registry
+
+    session = registry.load(job.target.runtime).load(job.artefact, job.target, 1, 0, 0)
+    inputs = tuple(Input(name=t.name, dtype=str(t.dtype or "unknown"), shape=t.shape) for t in session.inputs)
+    return Outcome(status="ok", inputs=inputs)
 
 
 def _wrong_option(target: Target, known: Mapping[str, type]) -> str | None:

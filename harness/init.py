@@ -1,0 +1,120 @@
+"""`harness init MODEL`: a suite for the user's own model, with its inputs read off the model."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+
+from harness.errors import SpecError
+from harness.spec.check import PICKLES, SUFFIXES, WHY_NO_PICKLE, format_of
+from harness.spec.find import load_target
+from harness.spec.wire import Artefact, Describe, Input
+from harness.trial.launch import run_job
+
+_TARGETS = {"onnx": ("cpu-onnx",), "pt2": ("cpu-torch", "cpu-onnx")}
+
+
+def write_suite(model: Path, out: Path | None) -> Path:
+    """Write a suite for `model` to `out` (beside the model when None) and return its path.
+
+    Raises:
+        SpecError: the model cannot be read, or the file to write exists.
+    """
+    path = out if out is not None else model.with_name(f"{_name(model)}.toml")
+    if path.exists():
+        raise SpecError(str(path), "exists already", "give another name with --out")
+    text = suite_text(model, path, inputs_of(model))
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SpecError(str(path), f"cannot be written: {error.strerror}") from None
+    return path
+
+
+def inputs_of(model: Path) -> tuple[Input, ...]:
+    """Load `model` in a child process and return its inputs.
+
+    Raises:
+        SpecError: there is no such file, its format is not known, or it cannot be loaded.
+    """
+    if not model.is_file():
+        raise SpecError(str(model), "no such file")
+    kind = format_of(model.name)
+    if model.name.endswith(PICKLES):
+        raise SpecError(str(model), f"a pickle is refused: {WHY_NO_PICKLE}", "export it to .onnx or .pt2")
+    if kind not in _TARGETS:
+        raise SpecError(str(model), "its format is not known", f"one of: {', '.join(SUFFIXES)}")
+    artefact = Artefact(format=kind, path=str(model.absolute()))
+    with tempfile.TemporaryDirectory() as folder:
+        job = Describe(artefact=artefact, target=load_target(_TARGETS[kind][0]))
+        outcome = run_job(Path(folder), job, timeout_s=300)
+    if outcome.status != "ok":
+        raise SpecError(str(model), outcome.message)
+    return outcome.inputs
+
+
+def _name(model: Path) -> str:
+    suffix = next((s for s in SUFFIXES if model.name.endswith(s)), model.suffix)
+    return re.sub(r"[^A-Za-z0-9._-]", "-", model.name.removesuffix(suffix)) or "model"
+
+
+def suite_text(model: Path, suite: Path, inputs: tuple[Input, ...]) -> str:
+    """Return the suite as TOML, with comments that say what to change."""
+    folder = suite.absolute().parent
+    absolute = model.absolute()
+    path = absolute.relative_to(folder) if absolute.is_relative_to(folder) else absolute
+    targets = ", ".join(f'"{name}"' for name in _TARGETS[format_of(model.name) or "onnx"])
+    return _TEXT.format(
+        name=_name(model),
+        path=str(path).replace("\\", "\\\\").replace('"', '\\"'),
+        targets=targets,
+        inputs="\n".join(f"#   {i.name}: {i.dtype} [{', '.join(map(str, i.shape))}]" for i in inputs),
+        dims=_dims(inputs),
+    )
+
+
+def _dims(inputs: tuple[Input, ...]) -> str:
+    names = dict.fromkeys(d for i in inputs for d in i.shape[1:] if isinstance(d, str) and d != "...")
+    return ", ".join(f'"{name}" = 16' for name in names)
+
+
+_TEXT = """\
+description = "Should {name} serve, and where?"
+targets = [{targets}] # `harness targets` lists them
+
+# The model takes (its first dimension is the batch):
+{inputs}
+
+[dataset]
+# Synthetic inputs say nothing of quality. For accuracy give real rows and labels instead:
+#   path = "data.npz"                  # arrays named like the inputs, and `labels`
+#   builder = "my_module:load"         # returns {{"inputs": {{...}}, "labels": ...}}
+synthetic = {{ rows = 64, dims = {{ {dims} }} }}
+
+[[candidate]] # add as many as there are models to choose from
+name = "{name}"
+path = "{path}"
+
+[[scenario]] # the first scenario's metrics need no prefix below
+name = "interactive"
+kind = "single_stream"
+seconds = 1.0
+
+[[scenario]]
+name = "offline"
+kind = "offline"
+seconds = 1.0
+batch_sizes = [1, 8, 32]
+
+[budget]
+seconds = 120
+
+[policy.limits] # hard: a row that breaks one is not eligible
+latency_p99_ms = {{ max = 100 }}
+
+[policy.objectives] # fixed scales: 1 at `target` or better, 0 at `limit` or worse
+latency_p99_ms = {{ weight = 2, target = 1, limit = 100 }}
+cost_per_million_usd = {{ weight = 1, target = 0.01, limit = 10 }}
+# accuracy = {{ weight = 3, target = 0.99, limit = 0.90 }}
+"""
