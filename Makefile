@@ -1,0 +1,57 @@
+# `make bench` and `make test` each work as the first command in a fresh clone.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup bench quick test check format overhead selftest race-simulation decision-bench nightly clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
+
+setup: $(STAMP) ## make .venv with everything the project needs
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]'
+	@touch $@
+
+bench: setup ## the main job: measure and rank the digits suite on this machine
+	$(BIN)/harness run digits
+
+quick: setup ## the same with two candidates, in seconds
+	$(BIN)/harness run quick
+
+test: check ## lint, types, import contracts, and all tests
+	$(BIN)/python -m pytest
+
+check: setup ## lint, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## put the code into its standard form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+overhead: setup ## what measuring costs: hot loop against a bare loop, recording, the parent's CPU share
+	$(BIN)/python -m pytest tests/overhead --benchmark-only --benchmark-disable-gc -p no:cacheprovider
+	$(BIN)/python tests/overhead/report.py
+
+selftest: setup ## prove the instrument honest
+	$(BIN)/harness selftest
+
+race-simulation: setup ## the race's error rate and saving, simulated
+	$(BIN)/python tests/stats/race_simulation.py
+
+decision-bench: setup ## the race against measuring everything, on real models with one seed
+	$(BIN)/python tests/overhead/decision_bench.py
+
+nightly: setup ## the whole suite, nothing dropped, strict
+	$(BIN)/harness run digits --exhaustive --budget 20m --strict
+
+clean: ## remove what was built (results stay)
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
