@@ -2,11 +2,12 @@
 
 The rule. After each planned look, every cell still in the race is compared with the leader (the highest
 mean utility) within blocks, and leaves when it is worse at one-sided level alpha / ((k - 1) * looks),
-with k the cells still in the race. So the true best leaves with probability at most alpha, whatever
-leads, over the whole race. Three choices make it quick:
+with k the cells still in the race. By Bonferroni the true best leaves with probability at most
+alpha over the whole race, whatever leads. Three choices make it quick:
 - Looks are planned at 5, 6, 8, 10, 12, 15, 19, 24, 30, 38, 48, 60 blocks rather than after each: twelve
   shares of alpha instead of 56, for a delay of a quarter at most.
-- k counts who is still in: a comparison that can no longer be made needs no share.
+- k counts who is still in: a comparison that can no longer be made needs no share. (Strictly, Bonferroni
+  asks for the k that started; the error measured below stays far within alpha all the same.)
 - Variances of differences are moderated by all cells' noise (`pairs.compare`), worth most at five blocks.
 
 Measured with `python -m tests.stats.race_simulation`: 500 races each on a drifting host, against 60 blocks
@@ -14,7 +15,9 @@ of every cell; second best 5 % away, the others between 5 % and three times the 
 measuring time at a process spread of 2, 5 and 10 %, and that of a paired t-test after every block:
   12 cells:  9.1 %  13.9 %  24.1 %   (10.3 %  16.5 %  27.7 %)
   40 cells:  8.6 %  10.7 %  16.5 %   ( 9.4 %  12.9 %  20.5 %)
-The best was kept in all 3,000 races. Five blocks of everything alone are 8.3 %.
+The best was kept in all 3,000 races. Five blocks of everything alone are 8.3 %. Harder fields, 12 cells at
+5 %, 1,000 races: second best 1 % away and all within 12 %: kept in 99.9 %; second best 1 % away and the best
+three times as noisy as all others: kept in 98.6 %.
 """
 
 from __future__ import annotations
