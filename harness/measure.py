@@ -11,7 +11,9 @@ import msgspec
 import psutil
 
 from harness import plan
+from harness.analyse.certificate import bounds, certificate
 from harness.analyse.evidence import Drop, Evidence, Verdicts
+from harness.analyse.sizing import samples_wanted
 from harness.prepare import Launch
 from harness.race import broken_limit, per_objective, rule_of, values_of
 from harness.report.observe import Observer, Progress
@@ -19,7 +21,7 @@ from harness.runs import Prepared, RunRecord, trial_folder
 from harness.score.records import Entry
 from harness.score.words import short_name
 from harness.spec.metrics import PERCENTILES
-from harness.spec.suite import Scenario
+from harness.spec.suite import Scenario, SingleStream
 from harness.spec.target import Target
 from harness.spec.wire import Trial
 from harness.stats import racing
@@ -30,6 +32,8 @@ GUARD_SHARE = 0.8
 """A target without a memory limit gets this share of the memory that is free when the trial starts."""
 TAIL_BLOCKS = 3
 TAIL_SAMPLES = samples_needed(PERCENTILES["latency_p99_9_ms"])
+TAIL_STRETCH = 2.0
+"""Finalists' windows may be this much longer than the suite says, to reach the samples p99.9 needs."""
 _OVERRUN = 1.1
 
 
@@ -118,7 +122,7 @@ class Measuring:
             candidate=cell.candidate,
             target=cell.target,
             artefact=artefact,
-            scenarios=tuple(_shortened(s, prepared.window_share) for s in suite.scenario),
+            scenarios=tuple(self._sized(s, planned, min_samples) for s in suite.scenario),
             dataset=str(self._folder / prepared.dataset) if prepared.dataset else None,
             synthetic=suite.dataset.synthetic,
             seed=self._record.seed,
@@ -129,6 +133,18 @@ class Measuring:
             predict=planned.block == 0,
             min_samples=min_samples,
         )
+
+    def _sized(self, scenario: Scenario, planned: plan.Planned, min_samples: int) -> Scenario:
+        """Shorten a scenario to the run's budget, and to the samples that are worth their time."""
+        seconds = scenario.seconds * self._prepared.window_share
+        if min_samples:
+            return msgspec.structs.replace(scenario, seconds=scenario.seconds * TAIL_STRETCH)
+        most = scenario.max_samples
+        if isinstance(scenario, SingleStream):
+            earlier = [t for t in self._evidence.trials(planned.cell) if t.block < planned.block]
+            overhead_s = self._prepared.cells[planned.cell].overhead_s
+            most = min(most, samples_wanted(earlier, scenario.name, overhead_s) or most)
+        return msgspec.structs.replace(scenario, seconds=seconds, max_samples=most)
 
     def _judge(self, blocks: int) -> None:
         """Drop cells that are clearly worse or clearly break a limit; note who ties."""
@@ -150,11 +166,21 @@ class Measuring:
         policy = self._record.suite.policy
         level = self._rule.alpha / (len(alive) * len(self._rule.looks))
         for name in sorted(alive):
-            broken = broken_limit(entries[name], policy, level)
+            broken = broken_limit(entries[name], policy, level) or self._certified_broken(name, entries[name])
             if broken is not None:
                 key, p = broken
                 why = f"dropped after block {blocks}: the limit on {short_name(key)} is certainly broken"
                 self._drops.append(Drop(cell=name, block=blocks, why=why, n=blocks, p=p))
+
+    def _certified_broken(self, name: str, entry: Entry) -> tuple[str, None] | None:
+        """Return a latency limit that every trial breaks and the samples certify to be broken."""
+        first = self._record.suite.scenario[0].name
+        for key, bound in bounds(self._record.suite.policy).items():
+            values = entry.trials.get(key, ())
+            always = bool(values) and not any(value <= bound for value in values)
+            if always and certificate(self._evidence.trials(name), key, bound, first) == "broken":
+                return key, None
+        return None
 
     def _drop_worse(self, blocks: int, alive: set[str], entries: list[Entry]) -> None:
         policy = self._record.suite.policy
@@ -238,10 +264,6 @@ def _set_aside(folder: Path) -> None:
     while (aside := folder.with_name(f"{folder.name}.incomplete-{number}")).exists():
         number += 1
     folder.rename(aside)
-
-
-def _shortened(scenario: Scenario, share: float) -> Scenario:
-    return msgspec.structs.replace(scenario, seconds=scenario.seconds * share)
 
 
 def threads_of(target: Target) -> int:
