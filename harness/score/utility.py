@@ -18,7 +18,7 @@ _TINY = 1e-300  # stands for 0 and below on a log scale: as low as can be
 def utility(values: Floats, key: str, objective: Objective) -> Floats:
     """Map values in the metric's unit to [0, 1], linearly or in logarithms (`scale_of`)."""
     position = (_scaled(values, key, objective) - _end(objective.limit, key, objective)) / _span(key, objective)
-    return position
+    return np.clip(position, 0.0, 1.0)
 
 
 def slope(value: float, log_noise: bool, key: str, objective: Objective) -> float:

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import math
+
+import msgspec
+import numpy as np
+import pytest
+
+from harness.score.rank import rank
+from harness.score.records import Measure, Ranking
+from harness.score.words import name_of
+from harness.spec.policy import Limit, Objective, Policy
+
+P50, P99, COST = "latency_p50_ms", "latency_p99_ms", "cost_per_million_usd"
+STEADY = np.array([0.99, 1.01, 1.0, 1.02, 0.98])
+
+
+def decide(entries, policy, **more):
+    made = rank(entries, policy, suite="s", **({"draws": 2000} | more))
+    return made, {row.candidate: row for row in made.rows}
+
+
+@pytest.fixture
+def field(make):
+    def cell(name, p99, cost, wrong, **more):
+        return make.entry(
+            name, {P99: p99 * STEADY, COST: cost * STEADY}, correct=make.right(2000, range(wrong)), **more
+        )
+
+    return [
+        cell("good", 1.0, 0.2, 30),
+        cell("poor", 1.5, 0.3, 30),
+        cell("cheap", 3.0, 0.06, 40),
+        cell("slow", 7.1, 0.1, 20),
+        cell("wrong", 0.6, 0.1, 200),
+        cell("gone", 4.0, 0.9, 30, status="dropped", why="dropped after block 5: 40 % behind good, p = 0.001"),
+        make.entry("big", status="failed", failure="oom", why="ended by the memory limit while loading"),
+        make.entry("odd", status="skipped", why="no GPU here"),
+    ]
+
+
+def test_every_row_has_its_place_and_its_reasons(field, policy):
+    made, rows = decide(field, policy)
+    assert [row.candidate for row in made.rows] == [
+        "good", "poor", "cheap", "slow", "wrong", "gone", "big", "odd",
+    ]  # fmt: skip
+    assert [row.rank for row in made.rows] == [1, 2, 3, None, None, None, None, None]
+    assert rows["good"].reasons == ("best score",)
+    assert rows["poor"].reasons == ("dominated by good@cpu: slower and dearer, no better in accuracy",)
+    assert rows["cheap"].reasons == ("behind good@cpu, most of all in p99",)
+    assert rows["wrong"].reasons == ("accuracy 0.9 [0.887, 0.913] is below 0.95",)
+    assert rows["slow"].reasons == ("p99 7.1 ms [6.96, 7.24] exceeds 5 ms",)
+    assert rows["gone"].reasons == ("dropped after block 5: 40 % behind good, p = 0.001",)
+    assert rows["big"].reasons == ("ended by the memory limit while loading",)
+    assert rows["odd"].reasons == ("no GPU here",)
+
+
+def test_what_is_not_ranked_has_no_rank_chance_or_front(field, policy):
+    _, rows = decide(field, policy)
+    for name in ("wrong", "slow", "gone", "big", "odd"):
+        row = rows[name]
+        assert not row.eligible and not row.pareto and not row.tie
+        assert (row.rank, row.rank_low, row.rank_high, row.p_best, row.acceptability) == (None,) * 5
+    assert rows["gone"].metrics and rows["gone"].score is not None
+    assert rows["big"].score is None
+
+
+def test_the_winner_in_numbers(field, policy):
+    _, rows = decide(field, policy)
+    good = rows["good"]
+    logs = math.log(5 / 0.5), math.log(2 / 0.05)
+    value = np.exp(np.log(STEADY).mean())
+    parts = math.log(5 / value) / logs[0], math.log(2 / (0.2 * value)) / logs[1], (0.985 - 0.95) / 0.04
+    assert good.score == pytest.approx((3 * parts[0] + 2 * parts[1] + 3 * parts[2]) / 8)
+    assert list(good.utilities.values()) == pytest.approx(parts)
+    assert good.score_low < good.score < good.score_high
+    assert good.limits[P99] == pytest.approx(1.0)
+    assert good.p_best == 1.0 and good.pareto and good.blocks == 5
+    assert (good.gap, good.gap_low, good.gap_high) == (None, None, None)
+    assert rows["cheap"].gap_high < 0
+
+
+def test_the_notes_name_the_winner_robust_or_not(field, policy):
+    made, rows = decide(field, policy)
+    share = rows["good"].acceptability[0]
+    assert 0 < share < 0.8
+    assert made.notes == (
+        f"good@cpu is first under {share:.0%}".replace("%", " %")
+        + f" of all weights, cheap@cpu under {rows['cheap'].acceptability[0]:.0%}: weights matter".replace("%", " %"),
+    )
+
+
+def test_a_flagged_winner_is_called_so(make, fastest):
+    entries = [
+        make.entry("a", {P50: 1.0 * STEADY}, flags=("noisy host: steal 3 %",)),
+        make.entry("b", {P50: 2.0 * STEADY}, flags=("not steady",)),
+    ]
+    made, rows = decide(entries, fastest)
+    assert made.notes == ("the winner is flagged: a@cpu (noisy host: steal 3 %)",)
+    assert rows["a"].reasons == ("best score", "flagged: noisy host: steal 3 %")
+    assert rows["b"].reasons == ("dominated by a@cpu: slower", "flagged: not steady")
+
+
+def test_no_row_is_eligible(make):
+    made, _ = decide(
+        [make.entry("a", {P50: 3 * STEADY}), make.entry("b", status="skipped")],
+        Policy(limits={P50: Limit(max=1)}, objectives={P50: Objective(weight=1, target=0.1, limit=10)}),
+    )
+    assert made.notes == ("no row is eligible: 1 break a limit or lack a metric, 1 skipped",)
+    assert decide([], Policy())[0].notes == ("no row is eligible",)
+
+
+def test_rows_that_cannot_be_told_apart_share_the_rank(make, fastest):
+    rng = np.random.default_rng(2)
+    entries = [make.entry(n, {P50: ms * np.exp(rng.normal(0, 0.05, 5))}) for n, ms in (("a", 1), ("b", 1), ("c", 3))]
+    made, rows = decide(entries, fastest)
+    first, second = made.rows[0].candidate, made.rows[1].candidate
+    assert [(rows[n].rank_low, rows[n].rank_high, rows[n].tie) for n in (first, second, "c")] == [
+        (1, 2, True),
+        (1, 2, True),
+        (3, 3, False),
+    ]
+    assert rows[first].reasons == ("best score", f"ties with {second}@cpu")
+    assert made.notes[0] == f"{first}@cpu ties with {second}@cpu: the order among them is only an order"
+
+
+def test_within_two_per_cent_is_a_tie_however_sure(make, fastest):
+    rows = decide([make.entry(n, exact={P50: ms}) for n, ms in (("a", 1.0), ("b", 1.015), ("c", 1.03))], fastest)[1]
+    assert [(rows[n].rank_low, rows[n].rank_high) for n in "abc"] == [(1, 2), (1, 3), (2, 3)]
+
+
+def test_good_enough_is_good_enough(make, fastest):
+    """Both beyond the target: utility 1 and 1, a tie that is split equally, though one is twice as fast."""
+    rows = decide([make.entry(n, {P50: ms * STEADY}) for n, ms in (("a", 0.02), ("b", 0.04))], fastest)[1]
+    assert (rows["a"].tie, rows["b"].tie) == (True, True)
+    assert (rows["a"].p_best, rows["b"].p_best) == (0.5, 0.5)
+
+
+def test_the_same_data_twice_are_a_fair_coin(make, fastest):
+    rows = decide([make.entry(n, {P50: STEADY}) for n in "ab"], fastest)[1]
+    assert (rows["a"].p_best, rows["b"].p_best) == (0.5, 0.5)
+
+
+def test_one_trial_is_ranked_by_its_value_and_certain_of_nothing(make, fastest):
+    made, rows = decide(
+        [
+            make.entry("a", {P50: [1.0]}),
+            make.entry("b", {P50: 2 * STEADY}),
+            make.entry("c", {P50: 4 * STEADY}),
+        ],
+        fastest,
+    )
+    lone = rows["a"]
+    assert made.rows[0] is lone
+    assert (lone.rank_low, lone.rank_high) == (1, 3)
+    assert (lone.p_best, lone.score_low, lone.acceptability, lone.gap_low) == (None,) * 4
+    assert lone.reasons[-1] == "one trial only: nothing is certain"
+    assert rows["b"].p_best == 1.0
+    assert "one trial only, so left out of P(best): a@cpu" in made.notes
+
+
+def test_a_missing_objective_is_a_reason_against(make, policy):
+    entry = make.entry("a", {P99: STEADY}, correct=make.right(2000, range(20)))
+    _, rows = decide([entry], policy)
+    assert not rows["a"].eligible
+    assert rows["a"].reasons == ("cost per million is not known",)
+    assert rows["a"].score is None
+
+
+def test_each_missing_metric_is_said_once(make, policy):
+    _, rows = decide([make.entry("a", {COST: STEADY}, correct=make.right(2000))], policy)
+    assert rows["a"].reasons == ("p99 is not known, and there is a limit on it",)
+
+
+@pytest.fixture
+def lenient():
+    scales = {key: Objective(weight=1, target=0.1, limit=10) for key in (P50, "load_ms")}
+    return Policy(objectives=scales, missing="ignore")
+
+
+def test_not_knowing_never_pays_where_it_is_ignored(make, lenient):
+    """`b` has the better latency and hides a bad load time; it must not beat `a` for that."""
+    entries = [make.entry("a", exact={P50: 1.0, "load_ms": 1.0}), make.entry("b", exact={P50: 0.9})]
+    made, rows = decide(entries, lenient)
+    assert [row.candidate for row in made.rows] == ["a", "b"]
+    assert rows["b"].eligible
+    assert "load time is not known: counted as utility 0" in rows["b"].reasons
+
+
+def test_what_no_row_knows_is_left_out_for_all(make, lenient):
+    made, rows = decide([make.entry("a", exact={P50: 1.0})], lenient)
+    assert rows["a"].score == pytest.approx(0.5)
+    assert made.notes == ("load time is known for no row: left out of the score",)
+
+
+def test_a_row_that_knows_nothing_is_not_eligible(make, lenient):
+    _, rows = decide([make.entry("a", exact={P50: 1.0, "load_ms": 1.0}), make.entry("b")], lenient)
+    assert rows["b"].reasons == ("no objective is known",)
+
+
+def test_a_tail_that_is_not_known_is_not_used(make, lenient):
+    tail = Measure(value=1.0, low=0.9, high=None, n=300, trials=3, unit="ms", basis="within")
+    policy = Policy(objectives={P99: Objective(weight=1, target=0.5, limit=5)})
+    _, rows = decide([make.entry("a", {P99: [1.0, 1.1, 0.9]}, metrics={P99: tail})], policy)
+    assert rows["a"].reasons == ("p99 needs at least 368 samples in a trial (has 100)",)
+
+
+def test_limits_without_objectives_leave_a_tie(make):
+    made, rows = decide(
+        [make.entry("a", exact={P50: 1.0}), make.entry("b", exact={P50: 3.0})],
+        Policy(limits={P50: Limit(max=2)}),
+    )
+    assert (rows["a"].eligible, rows["a"].rank, rows["a"].score) == (True, 1, None)
+    assert not rows["b"].eligible
+    assert made.notes == ("nothing to rank by: the policy has limits but no objectives that are known",)
+
+
+def test_a_lone_row_is_first(make, fastest):
+    made, rows = decide([make.entry("a", {P50: STEADY})], fastest)
+    assert (rows["a"].rank_low, rows["a"].rank_high, rows["a"].tie, rows["a"].p_best) == (1, 1, False, 1.0)
+    assert made.notes == ()
+
+
+def test_names_are_candidate_and_target(make, fastest):
+    made, _ = decide([make.entry("a", {P50: STEADY}, target=t) for t in ("x", "b")], fastest)
+    assert [name_of(row) for row in made.rows] == ["a@b", "a@x"]
+
+
+def test_an_objective_without_weight_is_shown_but_does_not_count(make):
+    scale = {"target": 0.1, "limit": 10.0}
+    policy = Policy(objectives={P50: Objective(weight=1, **scale), "load_ms": Objective(weight=0, **scale)})
+    _, rows = decide([make.entry("a", exact={P50: 1.0, "load_ms": 0.1})], policy)
+    assert rows["a"].score == pytest.approx(0.5)
+    assert rows["a"].utilities["load_ms"] == 1.0
+
+
+def test_a_ranking_survives_json(field, policy):
+    made, _ = decide(field, policy)
+    assert msgspec.json.decode(msgspec.json.encode(made, enc_hook=float), type=Ranking) == made
