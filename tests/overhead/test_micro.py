@@ -1,0 +1,59 @@
+"""Micro-benchmarks of the hot path (pytest-benchmark; run by `make overhead`, skipped in `make test`)."""
+
+from __future__ import annotations
+
+import time
+from itertools import cycle
+
+import numpy as np
+import pytest
+
+from harness.stats.quantiles import summarise
+from harness.stats.stopping import precise_enough
+from harness.trial.watch import look
+from harness.worker.loops import timed
+
+COUNT = 10_000
+
+
+@pytest.fixture(autouse=True)
+def only_when_asked(request):
+    if not request.config.getoption("--benchmark-only"):
+        pytest.skip("benchmarks run with `make overhead`")
+
+
+@pytest.mark.benchmark(group="one sample × 10,000")
+def test_floor_two_clock_reads_and_an_append(benchmark):
+    def floor():
+        clock, samples = time.perf_counter_ns, []
+        append = samples.append
+        for _ in range(COUNT):
+            begin = clock()
+            append(clock() - begin)
+
+    benchmark(floor)
+
+
+@pytest.mark.benchmark(group="one sample × 10,000")
+def test_hot_loop_around_nothing(benchmark):
+    feeds = cycle([{}])
+    benchmark(lambda: timed(lambda feed: (), feeds, COUNT, time.perf_counter_ns))
+
+
+@pytest.mark.benchmark(group="between chunks")
+def test_checking_precision_of_16k_samples(benchmark):
+    samples = np.sort(np.random.default_rng(0).integers(1, 1 << 20, 16_384))
+    benchmark(lambda: precise_enough(samples, 0.99, 0.05))
+
+
+@pytest.mark.benchmark(group="parent")
+def test_one_look_at_a_child(benchmark):
+    import os
+
+    benchmark(lambda: look(os.getpid()))
+
+
+@pytest.mark.benchmark(group="analysis")
+def test_summary_of_a_million_samples(benchmark):
+    samples = np.random.default_rng(0).integers(1, 1 << 30, 1_000_000)
+    benchmark(lambda: summarise(samples, (0.5, 0.9, 0.95, 0.99, 0.999)))
