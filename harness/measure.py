@@ -32,8 +32,10 @@ GUARD_SHARE = 0.8
 """A target without a memory limit gets this share of the memory that is free when the trial starts."""
 TAIL_BLOCKS = 3
 TAIL_SAMPLES = samples_needed(PERCENTILES["latency_p99_9_ms"])
-TAIL_STRETCH = 2.0
-"""Finalists' windows may be this much longer than the suite says, to reach the samples p99.9 needs."""
+LEAST_SAMPLES = samples_needed(PERCENTILES["latency_p99_ms"])
+"""A window goes on, within its stretch, until p99 has an interval."""
+STRETCH = 2.0
+"""To reach its least samples a window may be this much longer than the suite says."""
 _OVERRUN = 1.1
 
 
@@ -83,7 +85,7 @@ class Measuring:
             if name not in dropped and ready[name].status == "ok" and not self._evidence.failed(name)
         ]
 
-    def _run_block(self, number: int, alive: list[str], min_samples: int = 0) -> None:
+    def _run_block(self, number: int, alive: list[str], min_samples: int = LEAST_SAMPLES) -> None:
         """Run one trial of every cell in `alive`, in the block's shuffled order; what is there is kept."""
         begin_spent = self._spent_s
         wanted = [p for p in plan.block(self._names, self._record.seed, number) if p.cell in alive]
@@ -132,15 +134,14 @@ class Measuring:
             memory_limit_bytes=memory_limit(cell.target),
             predict=planned.block == 0,
             min_samples=min_samples,
+            stretch=STRETCH / prepared.window_share,
         )
 
     def _sized(self, scenario: Scenario, planned: plan.Planned, min_samples: int) -> Scenario:
         """Shorten a scenario to the run's budget, and to the samples that are worth their time."""
         seconds = scenario.seconds * self._prepared.window_share
-        if min_samples:
-            return msgspec.structs.replace(scenario, seconds=scenario.seconds * TAIL_STRETCH)
         most = scenario.max_samples
-        if isinstance(scenario, SingleStream):
+        if isinstance(scenario, SingleStream) and min_samples == LEAST_SAMPLES:
             earlier = [t for t in self._evidence.trials(planned.cell) if t.block < planned.block]
             overhead_s = self._prepared.cells[planned.cell].overhead_s
             most = min(most, samples_wanted(earlier, scenario.name, overhead_s) or most)

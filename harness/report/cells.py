@@ -10,11 +10,11 @@ from harness.spec.metrics import lookup
 from harness.spec.policy import Policy, keys_of
 
 _EXTRA = ("latency_p50_ms", "latency_p99_ms", "throughput_per_s", "memory_peak_mib")
-_MOST = 5
+_MOST = 4
 
 
 def columns(ranking: Ranking, policy: Policy) -> list[str]:
-    """Return the metrics worth a column: the policy's, then usual ones until there are five; none empty."""
+    """Return the metrics worth a column: the policy's, then usual ones until there are four; none empty."""
     known = {key for row in ranking.rows for key in row.metrics}
     own = [key for key in keys_of(policy) if key in known]
     more = [key for key in _EXTRA if key in known and key not in own]
@@ -45,10 +45,11 @@ def value(measure: Measure | None) -> str:
 
 
 def rank(row: Row) -> str:
-    """Return the rank; `=` marks a tie; a dash where the row is not ranked."""
+    """Return the rank, `=` if it is shared, and the ranks the row may truly have; a dash where there is none."""
     if row.rank is None:
         return "–"
-    return f"{row.rank}=" if row.tie else str(row.rank)
+    text = f"{row.rank}=" if row.tie else str(row.rank)
+    return text if row.rank_low == row.rank_high else f"{text} [{row.rank_low}, {row.rank_high}]"
 
 
 def score(row: Row) -> str:
@@ -80,8 +81,11 @@ def status(row: Row) -> str:
 
 
 def why(row: Row, most: int = 2) -> str:
-    """Return the first reasons, as one text."""
-    return "; ".join(first_line(reason) for reason in row.reasons[:most])
+    """Return the first reasons as one text; ties are left to the rank, the rest to `harness show`."""
+    said = [reason for reason in row.reasons if not reason.startswith("ties with ")]
+    flagged = [reason for reason in said if reason.startswith("flagged: ")][:1]
+    plain = [reason for reason in said if not reason.startswith("flagged: ")][:most]
+    return "; ".join(first_line(reason) for reason in [*plain, *flagged])
 
 
 def first_line(text: str) -> str:

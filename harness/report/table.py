@@ -26,7 +26,7 @@ def ranked_table(ranking: Ranking, policy: Policy, title: str = "") -> Renderabl
     table.add_column("P(best)", justify="right", no_wrap=True)
     for key in keys:
         table.add_column(escape(cells.heading(key)), justify="right")
-    table.add_column("why", ratio=1, min_width=24)
+    table.add_column("why", ratio=1, min_width=40)
     ranked, rest = cells.groups(ranking.rows)
     for row in ranked:
         table.add_row(*_row(row, keys), style="bold" if row.rank == 1 else "")
@@ -41,7 +41,7 @@ def _row(row: Row, keys: list[str]) -> list[str]:
     status = cells.status(row)
     why = "; ".join(part for part in (status, cells.why(row)) if part)
     texts = [
-        cells.rank(row),
+        _two_lines(cells.rank(row)),
         row.candidate,
         row.target,
         _two_lines(cells.score(row)),

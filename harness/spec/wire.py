@@ -30,11 +30,15 @@ class Artefact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class WarmUpRule(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Warm-up ends when two windows agree, or at a stated limit (then the trial is `not steady`)."""
+    """Warm-up ends when two windows agree, or at a stated limit (then the trial is `not steady`).
 
-    window: int = 50
+    A window lasts `window_seconds`, but has at most `most` inferences.
+    """
+
+    window_seconds: float = 0.005
+    most: int = 1_000
     max_seconds: float = 2.0
-    max_samples: int = 20_000
+    max_samples: int = 100_000
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True, tag="trial", tag_field="kind"):
@@ -54,6 +58,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True, tag="trial", tag_field="k
     pool_rows: int = 64
     predict: bool = True
     min_samples: int = 0
+    stretch: float = 1.0
     warm_up: WarmUpRule = WarmUpRule()
     schema: str = JOB_SCHEMA
 

@@ -24,6 +24,7 @@ Clock = Callable[[], int]
 Samples = NDArray[np.int64]
 _CHUNK = 16_384
 _FIRST_CHUNK = 64
+_GLANCE = 5
 
 
 def timed(infer: Infer, feeds: Iterator[Feed], count: int, clock: Clock) -> list[int]:
@@ -58,16 +59,23 @@ class WarmUp(NamedTuple):
     median_ns: float
 
 
-def warm_up(infer: Infer, feeds: Iterator[Feed], clock: Clock, rule: WarmUpRule, first_ns: int) -> WarmUp:
-    """Run windows until two in a row agree, or until the rule's limit."""
-    window = max(5, min(rule.window, int(rule.max_seconds * 1e9 / 4 / max(first_ns, 1))))
-    previous = timed(infer, feeds, window, clock)
-    spent, count = sum(previous), window
+def warm_up(infer: Infer, feeds: Iterator[Feed], clock: Clock, rule: WarmUpRule, most_seconds: float) -> WarmUp:
+    """Run windows until two in a row agree, or until the limit: the rule's, or `most_seconds` if that is less.
+
+    A window is as many inferences as fill `rule.window_seconds`, within the rule's bounds; five inferences
+    tell how many that are.
+    """
+    limit_ns = min(rule.max_seconds, most_seconds) * 1e9
+    glance = timed(infer, feeds, _GLANCE, clock)
+    typical = max(float(np.median(glance)), 1.0)
+    window = int(min(rule.most, max(_GLANCE, rule.window_seconds * 1e9 / typical)))
+    spent, count = sum(glance), _GLANCE
+    previous: list[int] | None = None
     while True:
         current = timed(infer, feeds, window, clock)
         spent, count = spent + sum(current), count + window
-        steady = agree(np.asarray(previous), np.asarray(current))
-        if steady or spent >= rule.max_seconds * 1e9 or count >= rule.max_samples:
+        steady = previous is not None and agree(np.asarray(previous), np.asarray(current))
+        if steady or spent >= limit_ns or count >= rule.max_samples:
             return WarmUp(steady, count, float(np.median(current)))
         previous = current
 
@@ -80,9 +88,10 @@ class Window(NamedTuple):
 
 
 class Length(NamedTuple):
-    """How long a window may be: seconds, and the least and most samples."""
+    """How long a window may be: `seconds`, or up to `most_seconds` while it has fewer than `min_samples`."""
 
     seconds: float
+    most_seconds: float
     min_samples: int
     max_samples: int
 
@@ -91,9 +100,9 @@ def measure(infer: Infer, feeds: Iterator[Feed], clock: Clock, length: Length, m
     """Sample until p50 and p99 are precise enough, the time is spent, or `max_samples` are there."""
     chunks: list[Samples] = []
     n, spent, checked = 0, 0, 0
-    per_sample, limit_ns = max(median_ns, 1.0), int(length.seconds * 1e9)
-    while n < length.max_samples and spent < limit_ns:
-        room = int((limit_ns - spent) / per_sample) + 1
+    per_sample = max(median_ns, 1.0)
+    while n < length.max_samples and spent < _limit_ns(length, n):
+        room = int((_limit_ns(length, n) - spent) / per_sample) + 1
         count = min(_CHUNK, max(_FIRST_CHUNK, n), room, length.max_samples - n)
         chunk = np.asarray(timed(infer, feeds, count, clock), dtype=np.int64)
         chunks.append(chunk)
@@ -104,6 +113,10 @@ def measure(infer: Infer, feeds: Iterator[Feed], clock: Clock, length: Length, m
             if n >= length.min_samples and _precise(chunks):
                 return Window(np.concatenate(chunks), "precision")
     return Window(np.concatenate(chunks), "samples" if n >= length.max_samples else "time")
+
+
+def _limit_ns(length: Length, n: int) -> int:
+    return int(1e9 * (length.seconds if n >= length.min_samples else max(length.seconds, length.most_seconds)))
 
 
 def _precise(chunks: Sequence[Samples]) -> bool:

@@ -124,11 +124,11 @@ class TrialRun:
         name = f"{scenario.name}.b{size}" if isinstance(scenario, Offline) else scenario.name
         with quiet_gc():
             self.log.mark(f"warm_up:{name}")
-            first_ns = self.first_ns * size
-            warmth = warm_up(session.infer, pool, session.clock, self.job.warm_up, first_ns)
+            warmth = warm_up(session.infer, pool, session.clock, self.job.warm_up, seconds * self.job.stretch)
             before = usage()
             self.log.mark(f"measure:{name}")
-            length = Length(seconds, self.job.min_samples, scenario.max_samples)
+            least = 0 if isinstance(scenario, Offline) else self.job.min_samples
+            length = Length(seconds, seconds * self.job.stretch, least, scenario.max_samples)
             window = measure(session.infer, pool, session.clock, length, warmth.median_ns)
             self.log.mark(f"measured:{name}")
             self.noise = add_noise(self.noise, before, usage())
