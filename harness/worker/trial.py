@@ -124,7 +124,7 @@ class TrialRun:
         name = f"{scenario.name}.b{size}" if isinstance(scenario, Offline) else scenario.name
         with quiet_gc():
             self.log.mark(f"warm_up:{name}")
-            warmth = warm_up(session.infer, pool, session.clock, self.job.warm_up, seconds * self.job.stretch)
+            warmth = warm_up(session.infer, pool, session.clock, self.job.warm_up, seconds)
             before = usage()
             self.log.mark(f"measure:{name}")
             least = 0 if isinstance(scenario, Offline) else self.job.min_samples

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.stats.changepoint import classify, segments
-from harness.stats.steady import WarmUp, agree, steady_after
+from harness.stats.steady import agree
 from harness.stats.stopping import MEDIAN_PRECISION, P99_PRECISION, precise_enough
 
 
@@ -22,17 +22,6 @@ def test_windows_agree_on_median_and_quartiles():
     assert not agree([100, 100, 100], [101, 101, 101])  # 1 % apart, but the quartiles do not meet
     assert not agree([], [1]) and not agree([1], [])
     assert agree([98, 100, 106], [101, 103, 105], tolerance=0.05)
-
-
-def test_steady_after_the_slow_windows():
-    samples = [200] * 10 + [150] * 10 + [100] * 20
-    assert steady_after(samples, 10) == 20
-    assert steady_after(np.array([100] * 20), 10) == 0
-    assert steady_after([100] * 19, 10) is None
-    assert steady_after(np.geomspace(1, 100, 60), 10) is None
-    with pytest.raises(ValueError, match="at least one sample"):
-        steady_after([1], 0)
-    assert WarmUp(steady=False, samples=40) == (False, 40)
 
 
 @given(st.lists(st.integers(1, 10**9), min_size=1, max_size=30), st.integers(1, 1000))
