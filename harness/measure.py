@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import os
 import time
 from pathlib import Path
-
-import msgspec
-import psutil
 
 from harness import plan
 from harness.analyse.certificate import bounds, certificate
 from harness.analyse.evidence import Drop, Evidence, Verdicts
-from harness.analyse.sizing import samples_wanted
+from harness.jobs import LEAST_SAMPLES, Jobs, first_look
 from harness.prepare import Launch
 from harness.race import broken_limit, per_objective, rule_of, values_of
 from harness.report.observe import Observer, Progress
@@ -21,27 +16,13 @@ from harness.runs import Prepared, RunRecord, trial_folder
 from harness.score.records import Entry
 from harness.score.words import short_name
 from harness.spec.metrics import PERCENTILES
-from harness.spec.suite import Scenario, SingleStream
-from harness.spec.target import Target
-from harness.spec.wire import Trial
 from harness.stats import racing
 from harness.stats.quantiles import samples_needed
-from harness.trial.folder import write_json
+from harness.trial.folder import cannot_write, write_json
 
-GUARD_SHARE = 0.8
-"""A target without a memory limit gets this share of the memory that is free when the trial starts."""
 TAIL_BLOCKS = 3
 TAIL_SAMPLES = samples_needed(PERCENTILES["latency_p99_9_ms"])
-LEAST_SAMPLES = samples_needed(PERCENTILES["latency_p99_ms"])
-"""A window goes on, within its stretch, until p99 has an interval."""
-STRETCH = 2.0
-"""To reach its least samples a window may be this much longer than the suite says."""
 _OVERRUN = 1.1
-
-
-def first_look(record: RunRecord) -> int:
-    """Return after how many blocks a cell may be dropped."""
-    return 3 if record.quick else 5
 
 
 class Measuring:
@@ -51,8 +32,8 @@ class Measuring:
         self._folder, self._record, self._prepared = folder, record, prepared
         self._observer, self._launch = observer, launch
         self._evidence = Evidence(folder, record, prepared)
-        self._cells = {cell.name: cell for cell in self._evidence.cells}
-        self._names = tuple(self._cells)
+        self._names = tuple(cell.name for cell in self._evidence.cells)
+        self._jobs = Jobs(folder, record, prepared, self._evidence)
         self._rule = rule_of(
             record.suite.policy, record.suite.budget.race, record.suite.budget.max_trials, first_look(record)
         )
@@ -104,7 +85,7 @@ class Measuring:
         if done is not None:
             return done
         _set_aside(folder)
-        job = self._job(planned, min_samples)
+        job = self._jobs.trial(planned, min_samples)
         begin = time.monotonic()
         self._launch(
             folder,
@@ -115,37 +96,6 @@ class Measuring:
             on_tick=self._observer.tick,
         )
         return time.monotonic() - begin
-
-    def _job(self, planned: plan.Planned, min_samples: int) -> Trial:
-        cell, prepared, suite = self._cells[planned.cell], self._prepared, self._record.suite
-        artefact = prepared.cells[planned.cell].artefact
-        assert artefact is not None, "a cell that is ready has an artefact"
-        return Trial(
-            candidate=cell.candidate,
-            target=cell.target,
-            artefact=artefact,
-            scenarios=tuple(self._sized(s, planned, min_samples) for s in suite.scenario),
-            dataset=str(self._folder / prepared.dataset) if prepared.dataset else None,
-            synthetic=suite.dataset.synthetic,
-            seed=self._record.seed,
-            block=planned.block,
-            sequence=planned.sequence,
-            threads=threads_of(cell.target),
-            memory_limit_bytes=memory_limit(cell.target),
-            predict=planned.block == 0,
-            min_samples=min_samples,
-            stretch=STRETCH / prepared.window_share,
-        )
-
-    def _sized(self, scenario: Scenario, planned: plan.Planned, min_samples: int) -> Scenario:
-        """Shorten a scenario to the run's budget, and to the samples that are worth their time."""
-        seconds = scenario.seconds * self._prepared.window_share
-        most = scenario.max_samples
-        if isinstance(scenario, SingleStream) and min_samples == LEAST_SAMPLES:
-            earlier = [t for t in self._evidence.trials(planned.cell) if t.block < planned.block]
-            overhead_s = self._prepared.cells[planned.cell].overhead_s
-            most = min(most, samples_wanted(earlier, scenario.name, overhead_s) or most)
-        return msgspec.structs.replace(scenario, seconds=seconds, max_samples=most)
 
     def _judge(self, blocks: int) -> None:
         """Drop cells that are clearly worse or clearly break a limit; note who ties."""
@@ -264,17 +214,7 @@ def _set_aside(folder: Path) -> None:
     number = 1
     while (aside := folder.with_name(f"{folder.name}.incomplete-{number}")).exists():
         number += 1
-    folder.rename(aside)
-
-
-def threads_of(target: Target) -> int:
-    """Return how many compute threads a trial may use: min(affinity, ceil(the target's CPUs))."""
-    available = len(os.sched_getaffinity(0))
-    return available if target.limits.cpus is None else min(available, math.ceil(target.limits.cpus))
-
-
-def memory_limit(target: Target) -> int:
-    """Return the trial's memory limit in bytes: the target's, else a guard for this machine's sake."""
-    if target.limits.memory_mib is not None:
-        return target.limits.memory_mib << 20
-    return int(psutil.virtual_memory().available * GUARD_SHARE)
+    try:
+        folder.rename(aside)
+    except OSError as error:
+        raise cannot_write(folder, error) from error

@@ -10,7 +10,8 @@ import msgspec
 
 from harness import plan
 from harness.analyse.evidence import Evidence, Verdicts, open_run, read_verdicts
-from harness.measure import Measuring, first_look
+from harness.jobs import first_look
+from harness.measure import Measuring
 from harness.prepare import Launch, Preparation
 from harness.report.files import write_reports
 from harness.report.observe import Observer, Quiet

@@ -57,8 +57,9 @@ class TrialRun:
         with session.scope():
             arrays = self._arrays(session)
             self._first(session, arrays)
-            for scenario in job.scenarios:
-                self._scenario(scenario, session, arrays)
+            with quiet_gc():
+                for scenario in job.scenarios:
+                    self._scenario(scenario, session, arrays)
             peak = resident_bytes("VmHWM")
             if job.predict:
                 log.mark("predict")
@@ -122,16 +123,15 @@ class TrialRun:
     ) -> None:
         pool = rotate(feeding.pool(session.inputs, arrays, size, self.job.pool_rows))
         name = f"{scenario.name}.b{size}" if isinstance(scenario, Offline) else scenario.name
-        with quiet_gc():
-            self.log.mark(f"warm_up:{name}")
-            warmth = warm_up(session.infer, pool, session.clock, self.job.warm_up, seconds)
-            before = usage()
-            self.log.mark(f"measure:{name}")
-            least = 0 if isinstance(scenario, Offline) else self.job.min_samples
-            length = Length(seconds, seconds * self.job.stretch, least, scenario.max_samples)
-            window = measure(session.infer, pool, session.clock, length, warmth.median_ns)
-            self.log.mark(f"measured:{name}")
-            self.noise = add_noise(self.noise, before, usage())
+        self.log.mark(f"warm_up:{name}")
+        warmth = warm_up(session.infer, pool, session.clock, self.job.warm_up, seconds)
+        before = usage()
+        self.log.mark(f"measure:{name}")
+        least = 0 if isinstance(scenario, Offline) else self.job.min_samples
+        length = Length(seconds, seconds * self.job.stretch, least, scenario.max_samples)
+        window = measure(session.infer, pool, session.clock, length, warmth.median_ns)
+        self.log.mark(f"measured:{name}")
+        self.noise = add_noise(self.noise, before, usage())
         self._keep(name, scenario, size, window, warmth.steady, warmth.samples)
 
     def _keep(self, name: str, scenario: Scenario, size: int, window: Window, steady: bool, warm: int) -> None:
