@@ -76,7 +76,7 @@ def _escaped(text: str) -> str:
 
 
 def _row(row: Row) -> str:
-    reasons = _bullets([*row.reasons, *(f"flag: {flag}" for flag in row.flags)])
+    reasons = _bullets(row.reasons)
     return f"### {row.candidate} on {row.target}\n\n{reasons or '- nothing to say'}"
 
 

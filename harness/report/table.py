@@ -19,7 +19,7 @@ def ranked_table(ranking: Ranking, policy: Policy, title: str = "") -> Renderabl
     """Return the table and its notes as something rich can print."""
     keys = cells.columns(ranking, policy)
     table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("#", no_wrap=True)
     table.add_column("candidate", no_wrap=True)
     table.add_column("target", no_wrap=True)
     table.add_column("score", justify="right", min_width=5)
