@@ -183,14 +183,13 @@ class Measuring:
         return alive if len(alive) <= 1 + len(self._tied) and self._settled else []
 
     def _show(self, planned: plan.Planned, block: int, done: int, total: int) -> None:
-        alive = self._alive()
         self._observer.progress(
             Progress(
                 block=block + 1,
                 cell=planned.cell,
                 done=done,
                 total=total,
-                alive=len(alive),
+                alive=tuple(self._alive()),
                 cells=len(self._names),
                 dropped=tuple(drop.cell for drop in self._drops),
                 left_s=max(0.0, self._record.suite.budget.seconds - self._spent_s),

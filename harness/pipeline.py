@@ -18,6 +18,7 @@ from harness.report.observe import Observer, Quiet
 from harness.report.show import Ranked
 from harness.runs import Prepared, Ready, RunRecord, read_prepared
 from harness.score.rank import rank
+from harness.score.words import listed
 from harness.spec.policy import Policy
 from harness.trial.folder import write_json
 from harness.trial.launch import run_job
@@ -105,6 +106,9 @@ def conclude(folder: Path, policy: Policy | None = None) -> Ranked:
 def _notes(evidence: Evidence, verdicts: Verdicts, policy: Policy | None) -> list[str]:
     """Say how measuring ended, how it was shortened, and what of the evidence cannot be used."""
     notes = [f"measuring ended: {verdicts.ended}"] if verdicts.ended else ["measuring has not ended"]
+    if verdicts.tied:
+        tied = listed(verdicts.tied)
+        notes.append(f"the race ended in a tie: {tied} cannot differ from the leader by more than the margin")
     share = evidence.prepared.window_share
     if share < 1:
         notes.append(f"measured windows were shortened to {share:.0%} of the suite's seconds to keep to its budget")

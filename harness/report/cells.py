@@ -52,6 +52,12 @@ def rank(row: Row) -> str:
     return text if row.rank_low == row.rank_high else f"{text} [{row.rank_low}, {row.rank_high}]"
 
 
+def trials(row: Row) -> str:
+    """Return how many trials (fresh processes) are behind the row; a dash where there are none."""
+    counts = [measure.trials for measure in row.metrics.values() if measure.basis in ("within", "between")]
+    return str(max(counts)) if counts else "–"
+
+
 def score(row: Row) -> str:
     """Return the score with its interval; a dash where there is none."""
     if row.score is None:

@@ -20,7 +20,8 @@ def report(record: RunRecord, ranking: Ranking, policy: Policy) -> str:
         _decision(ranking),
         "## Ranking",
         _ranking(ranking, policy),
-        "Values with 95 % intervals over trials, each a fresh process; `=` marks rows that cannot be told apart.",
+        "n counts trials, each a fresh process; intervals are 95 % over trials (accuracy: over dataset rows). "
+        "`=` marks rows that cannot be told apart; below the rank are the ranks the row may truly have.",
         "## Every row, in words",
         *(_row(row) for row in ranking.rows),
         "## Policy",
@@ -49,12 +50,13 @@ def _decision(ranking: Ranking) -> str:
 
 def _ranking(ranking: Ranking, policy: Policy) -> str:
     keys = cells.columns(ranking, policy)
-    head = ["#", "candidate", "target", "score", "P(best)", *(cells.heading(key) for key in keys), "status"]
+    head = ["#", "candidate", "target", "n", "score", "P(best)", *(cells.heading(key) for key in keys), "status"]
     rows = [
         [
             cells.rank(row),
             row.candidate,
             row.target,
+            cells.trials(row),
             cells.score(row),
             cells.best(row),
             *(cells.value(row.metrics.get(key)) for key in keys),

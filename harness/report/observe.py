@@ -12,7 +12,7 @@ class Progress(NamedTuple):
     cell: str
     done: int
     total: int
-    alive: int
+    alive: tuple[str, ...]
     cells: int
     dropped: tuple[str, ...]
     left_s: float

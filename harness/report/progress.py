@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from rich.console import Console
 from rich.status import Status
 
 from harness.report.observe import Progress
+
+_NAMED = 4
 
 
 class Live:
@@ -18,7 +20,7 @@ class Live:
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console, self._clock = console, clock
         self._status = Status("", console=console, refresh_per_second=1, spinner="dots")
-        self._text, self._shown = "", 0.0
+        self._text, self._shown, self._dropped = "", 0.0, 0
 
     def __enter__(self) -> Live:
         self._status.start()
@@ -35,7 +37,11 @@ class Live:
         self._status.update(text)
 
     def progress(self, progress: Progress) -> None:
-        """Show the trial that begins, and above the line who has left the race."""
+        """Show the trial that begins, and print above it who has left the race since."""
+        left = progress.dropped[self._dropped :]
+        if left:
+            self._dropped = len(progress.dropped)
+            self._console.print(leaving(left), markup=False, highlight=False)
         self._text = line(progress)
         self._status.update(self._text)
 
@@ -51,7 +57,7 @@ class Plain:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._block = 0
+        self._block, self._dropped = 0, 0
 
     def __enter__(self) -> Plain:
         return self
@@ -66,9 +72,12 @@ class Plain:
         self._console.print(text, markup=False, highlight=False)
 
     def progress(self, progress: Progress) -> None:
-        """Print a line when a block begins."""
+        """Print a line when a block begins, and who has left the race."""
         if progress.block != self._block:
             self._block = progress.block
+            if progress.dropped[self._dropped :]:
+                self._console.print(leaving(progress.dropped[self._dropped :]), markup=False, highlight=False)
+                self._dropped = len(progress.dropped)
             self._console.print(line(progress, with_cell=False), markup=False, highlight=False)
 
     def tick(self, phase: str) -> None:
@@ -80,9 +89,15 @@ def line(progress: Progress, with_cell: bool = True) -> str:
     parts = [f"block {progress.block}"]
     if with_cell:
         parts += [f"trial {progress.done + 1} of {progress.total}", progress.cell]
-    parts.append(f"{progress.alive} of {progress.cells} cells in the race")
-    parts.append(f"at most {progress.left_s:.0f} s left")
-    return " · ".join(parts)
+    racing = f"{len(progress.alive)} of {progress.cells} cells in the race"
+    if len(progress.alive) <= _NAMED < progress.cells:
+        racing += f": {', '.join(progress.alive)}"
+    return " · ".join([*parts, racing, f"at most {progress.left_s:.0f} s left"])
+
+
+def leaving(names: Sequence[str]) -> str:
+    """Say who has left the race."""
+    return f"left the race: {', '.join(names)}"
 
 
 def observer(console: Console) -> Live | Plain:

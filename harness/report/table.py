@@ -22,6 +22,7 @@ def ranked_table(ranking: Ranking, policy: Policy, title: str = "") -> Renderabl
     table.add_column("#", no_wrap=True)
     table.add_column("candidate", no_wrap=True)
     table.add_column("target", no_wrap=True)
+    table.add_column("n", justify="right", no_wrap=True)
     table.add_column("score", justify="right", min_width=5)
     table.add_column("P(best)", justify="right", no_wrap=True)
     for key in keys:
@@ -44,6 +45,7 @@ def _row(row: Row, keys: list[str]) -> list[str]:
         _two_lines(cells.rank(row)),
         row.candidate,
         row.target,
+        cells.trials(row),
         _two_lines(cells.score(row)),
         cells.best(row),
         *(_two_lines(cells.value(row.metrics.get(key))) for key in keys),
