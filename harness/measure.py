@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from harness.analyse.certificate import bounds, certificate
 from harness.analyse.evidence import Drop, Evidence, Verdicts
 from harness.jobs import LEAST_SAMPLES, Jobs, first_look
 from harness.prepare import Launch
-from harness.race import broken_limit, per_objective, rule_of, values_of
+from harness.race import broken_limit, per_objective, rule_of, single_metric, values_of
 from harness.report.observe import Observer, Progress
 from harness.runs import Prepared, RunRecord, trial_folder
 from harness.score.records import Entry
@@ -140,7 +141,7 @@ class Measuring:
         racers = {i for i, name in enumerate(self._names) if name in alive}
         decision = racing.race(values, racers, self._rule)
         for drop in decision.drops:
-            self._drops.append(_as_drop(drop, self._names, blocks))
+            self._drops.append(_as_drop(drop, self._names, blocks, ratio=single_metric(policy) is not None))
         self._tied = tuple(self._names[i] for i in decision.tied)
         self._settled = decision.settled
 
@@ -197,12 +198,11 @@ class Measuring:
         )
 
 
-def _as_drop(drop: racing.Drop, names: tuple[str, ...], blocks: int) -> Drop:
+def _as_drop(drop: racing.Drop, names: tuple[str, ...], blocks: int, ratio: bool) -> Drop:
+    """Say a drop in words; effects are log-ratios of the single metric (`ratio`), or differences in score."""
     leader = names[drop.leader]
-    why = (
-        f"dropped after block {blocks}: worse than {leader} by {drop.effect:.3g} "
-        f"(n = {drop.n} blocks, p = {drop.p:.2g})"
-    )
+    by = f"{math.expm1(drop.effect):.1%}" if ratio else f"{drop.effect:.3f} of score"
+    why = f"dropped after block {blocks}: worse than {leader} by {by} (n = {drop.n} blocks, p = {drop.p:.2g})"
     return Drop(cell=names[drop.cell], block=blocks, why=why, leader=leader, n=drop.n, p=drop.p, effect=drop.effect)
 
 

@@ -40,7 +40,8 @@ def ranked_table(ranking: Ranking, policy: Policy, title: str = "") -> Renderabl
 
 def _row(row: Row, keys: list[str]) -> list[str]:
     status = cells.status(row)
-    why = "; ".join(part for part in (status, cells.why(row)) if part)
+    reasons = cells.why(row)
+    why = reasons if status and reasons.startswith(status) else "; ".join(filter(None, (status, reasons)))
     texts = [
         _two_lines(cells.rank(row)),
         row.candidate,
