@@ -51,7 +51,10 @@ def run(
     exhaustive: Annotated[bool, typer.Option("--exhaustive", help="Drop no row before the end.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 5 when some cell failed.")] = False,
 ) -> None:
-    """Measure and rank: every candidate of a suite on every target, or bare model files."""
+    """Measure and rank a suite, or bare model files.
+
+    Every candidate runs on every target, each trial in a fresh process; evidence is kept in --out.
+    """
     from harness.errors import SpecError
     from harness.pipeline import run as run_pipeline
     from harness.report.progress import observer
@@ -67,13 +70,15 @@ def run(
     else:
         request = Request(what or [], target or [], out, seconds(budget) if budget else None, seed, quick, exhaustive)
         folder, record = open_new(request)
-    console.print(f"run {folder}", markup=False)
+    console.print(f"run {folder}", markup=False, soft_wrap=True)
     try:
         with observer(console) as watching:
             ranked = run_pipeline(folder, record, watching)
     except KeyboardInterrupt:
         console.print(
-            f"stopped; finished trials are kept. Go on with: harness run --resume {_shown(folder)}", markup=False
+            f"stopped; finished trials are kept. Go on with: harness run --resume {_shown(folder)}",
+            markup=False,
+            soft_wrap=True,
         )
         raise typer.Exit(_INTERRUPTED) from None
     _finish(console, ranked, strict)
@@ -107,7 +112,10 @@ def rank(
     policy: Annotated[Path | None, typer.Option("--policy", help="A TOML file with another [policy].")] = None,
     out: Out = _RESULTS,
 ) -> None:
-    """Derive the ranking again from a run's evidence, by its own or another policy, without measuring."""
+    """Decide again from a run's evidence.
+
+    By its own policy or another; nothing is measured.
+    """
     from harness.pipeline import conclude
     from harness.runs import find, read_run
     from harness.spec.find import load_policy
@@ -126,7 +134,7 @@ def show(
     ] = None,
     out: Out = _RESULTS,
 ) -> None:
-    """Show a run's table again, or why ROW stands where it stands."""
+    """Show a run, or why ROW stands where it does."""
     from harness.report.show import load_ranked, row_in_words
     from harness.runs import find
 
@@ -141,7 +149,7 @@ def show(
 
 @app.command()
 def targets() -> None:
-    """List the targets: what can be run here, and why not."""
+    """List the targets, and whether they run here."""
     from harness.prepare import probe_all
     from harness.report.listing import targets_table
 
@@ -158,11 +166,34 @@ def suites() -> None:
 
 @app.command()
 def doctor() -> None:
-    """Examine this machine as a measuring instrument: clock, noise, limits, what is enforced and what not."""
+    """Examine this machine as an instrument.
+
+    Clock, noise, limits: what can be trusted here, what is enforced and what is not.
+    """
     from harness.doctor import examine
     from harness.report.listing import doctor_table
 
     _console().print(doctor_table(examine()))
+
+
+@app.command()
+def selftest(
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer repetitions: under a minute.")] = False,
+    seed: Annotated[int, typer.Option("--seed", help="Decides every random number of the proof.")] = 0,
+) -> None:
+    """Prove the instrument honest.
+
+    Truths known by construction, measured by the real pipeline. Exits with 1 where one is missed.
+    """
+    from harness.selftest.prove import prove
+    from harness.selftest.show import proof_table, watcher
+
+    console = _console()
+    with watcher(console) as watching:
+        proved = prove(seed, quick, watching)
+    console.print(proof_table(proved))
+    if not all(finding.passed for finding, _ in proved):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -172,7 +203,10 @@ def init(
         Path | None, typer.Option("--out", help="The suite file to write; beside the model if not given.")
     ] = None,
 ) -> None:
-    """Write a suite for your own model, with its inputs read off the model."""
+    """Write a suite for your own model.
+
+    Its inputs are read off the model; comments say what to change.
+    """
     from harness.init import write_suite
 
     path = write_suite(model, out)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from pathlib import Path
 
 from harness import plan
@@ -87,7 +86,6 @@ class Measuring:
             return done
         _set_aside(folder)
         job = self._jobs.trial(planned, min_samples)
-        begin = time.monotonic()
         self._launch(
             folder,
             job,
@@ -96,7 +94,7 @@ class Measuring:
             timeout_s=self._record.suite.budget.phase_timeout_s,
             on_tick=self._observer.tick,
         )
-        return time.monotonic() - begin
+        return self._evidence.seconds_of(planned.cell, planned.block) or 0.0
 
     def _judge(self, blocks: int) -> None:
         """Drop cells that are clearly worse or clearly break a limit; note who ties."""

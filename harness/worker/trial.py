@@ -74,7 +74,11 @@ class TrialRun:
             noise=self.noise,
             files=self.files,
             versions=runtime.versions(),
-            settings={"threads": job.threads, "gc": "frozen and disabled in measured windows"},
+            settings={
+                "threads": job.threads,
+                "min_samples": job.min_samples,
+                "gc": "frozen and disabled in measured windows",
+            },
             notes=tuple(self.notes),
         )
 
