@@ -102,7 +102,8 @@ def _print_table(console: Console, ranked: Ranked) -> None:
     from harness.report.table import ranked_table
 
     record = ranked.record
-    console.print(ranked_table(ranked.ranking, ranked.policy, f"{record.suite.name}: {record.suite.description}"))
+    title = f"{record.suite.name}: {record.suite.description}"
+    console.print(ranked_table(ranked.ranking, ranked.policy, title, console.width))
     console.print(f"report: {_shown(ranked.folder / 'report.md')}", markup=False, soft_wrap=True)
 
 

@@ -21,14 +21,9 @@ def columns(ranking: Ranking, policy: Policy) -> list[str]:
     return own + more[: max(0, _MOST - len(own))]
 
 
-def heading(key: str) -> str:
-    """Return a column's heading: short name and unit."""
-    unit = lookup(key).unit
-    return f"{short_name(key)} {unit}".strip() if unit not in ("", "USD") else _money(key)
-
-
-def _money(key: str) -> str:
-    return f"{short_name(key)} $" if lookup(key).unit == "USD" else short_name(key)
+def heading(key: str) -> tuple[str, str]:
+    """Return a column's short name and unit."""
+    return short_name(key), lookup(key).unit
 
 
 def value(measure: Measure | None) -> str:

@@ -50,7 +50,16 @@ def _decision(ranking: Ranking) -> str:
 
 def _ranking(ranking: Ranking, policy: Policy) -> str:
     keys = cells.columns(ranking, policy)
-    head = ["#", "candidate", "target", "n", "score", "P(best)", *(cells.heading(key) for key in keys), "status"]
+    head = [
+        "#",
+        "candidate",
+        "target",
+        "n",
+        "score",
+        "P(best)",
+        *(" ".join(cells.heading(key)).strip() for key in keys),
+        "status",
+    ]
     rows = [
         [
             cells.rank(row),

@@ -1,8 +1,12 @@
-"""The ranked table for a terminal."""
+"""The ranked table for a terminal: two lines a row, intervals below their values, nothing ever cut off."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from rich import box
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -10,49 +14,97 @@ from rich.text import Text
 
 from harness.report import cells
 from harness.score.records import Ranking, Row
+from harness.score.words import listed, short_name
 from harness.spec.policy import Policy
 
 _STYLES = {"failed": "red", "skipped": "bright_black", "dropped": "bright_black"}
+_GAP = 3
+_WHY = 32
 
 
-def ranked_table(ranking: Ranking, policy: Policy, title: str = "") -> RenderableType:
-    """Return the table and its notes as something rich can print."""
-    keys = cells.columns(ranking, policy)
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("#", no_wrap=True)
-    table.add_column("candidate", no_wrap=True)
-    table.add_column("target", no_wrap=True)
-    table.add_column("n", justify="right", no_wrap=True)
-    table.add_column("score", justify="right", min_width=5)
-    table.add_column("P(best)", justify="right", no_wrap=True)
-    for key in keys:
-        table.add_column(escape(cells.heading(key)), justify="right")
-    table.add_column("why", ratio=1, min_width=40)
+class _Column(NamedTuple):
+    """A column: its heading and its texts, one a row; an interval stands on a second line."""
+
+    heading: str
+    texts: list[str]
+    right: bool = True
+
+    @property
+    def width(self) -> int:
+        """Cells it takes, the gap to the next one included."""
+        lines = [line for text in (self.heading, *self.texts) for line in text.split("\n")]
+        return max(cell_len(line) for line in lines) + _GAP
+
+
+def ranked_table(ranking: Ranking, policy: Policy, title: str = "", width: int = 120) -> RenderableType:
+    """Return the table and its notes as something rich can print in `width` columns.
+
+    Metrics that do not fit are left out, from the right, and named in a note; so is the last column, `why`.
+    """
     ranked, rest = cells.groups(ranking.rows)
-    for row in ranked:
-        table.add_row(*_row(row, keys), style="bold" if row.rank == 1 else "")
-    if ranked and rest:
-        table.add_section()
-    for row in rest:
-        table.add_row(*_row(row, keys), style=_STYLES.get(row.status, "yellow"))
-    return Group(table, *(Text(f"· {note}", style="dim") for note in ranking.notes))
+    rows = [*ranked, *rest]
+    fixed = _fixed(rows)
+    room = max(0, width - sum(column.width for column in fixed))
+    metrics, left_out = _fitting(rows, cells.columns(ranking, policy), room)
+    room -= sum(column.width for column in metrics)
+    shown = [*fixed, *metrics]
+    if room >= _WHY:
+        shown.append(_Column("why", [_why(row) for row in rows], right=False))
+    notes = [*ranking.notes, *_left_out(left_out, why=room < _WHY)]
+    return Group(_table(shown, rows, len(ranked), title), *(Text(f"· {note}", style="dim") for note in notes))
 
 
-def _row(row: Row, keys: list[str]) -> list[str]:
-    status = cells.status(row)
-    reasons = cells.why(row)
-    why = reasons if status and reasons.startswith(status) else "; ".join(filter(None, (status, reasons)))
-    texts = [
-        _two_lines(cells.rank(row)),
-        row.candidate,
-        row.target,
-        cells.trials(row),
-        _two_lines(cells.score(row)),
-        cells.best(row),
-        *(_two_lines(cells.value(row.metrics.get(key))) for key in keys),
-        why,
+def _fixed(rows: Sequence[Row]) -> list[_Column]:
+    return [
+        _Column("#", [_two_lines(cells.rank(row)) for row in rows], right=False),
+        _Column("candidate\non target", [f"{row.candidate}\n{row.target}" for row in rows], right=False),
+        _Column("n", [cells.trials(row) for row in rows]),
+        _Column("score", [_two_lines(cells.score(row)) for row in rows]),
+        _Column("P(best)", [cells.best(row) for row in rows]),
     ]
-    return [escape(text) for text in texts]
+
+
+def _fitting(rows: Sequence[Row], keys: Sequence[str], room: int) -> tuple[list[_Column], list[str]]:
+    """Return the metric columns that fit, and the keys of those that do not."""
+    columns: list[_Column] = []
+    for index, key in enumerate(keys):
+        texts = [_two_lines(cells.value(row.metrics.get(key))) for row in rows]
+        column = _Column(_heading(key), texts)
+        if column.width > room:
+            return columns, list(keys[index:])
+        room -= column.width
+        columns.append(column)
+    return columns, []
+
+
+def _heading(key: str) -> str:
+    """Break a long heading before its unit."""
+    name, unit = cells.heading(key)
+    return f"{name}\n{unit}" if unit else name
+
+
+def _table(columns: Sequence[_Column], rows: Sequence[Row], ranked: int, title: str) -> Table:
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 1))
+    for column in columns:
+        last = column.heading == "why"
+        table.add_column(column.heading, justify="right" if column.right else "left", no_wrap=not last, overflow="fold")
+    for index, row in enumerate(rows):
+        style = "bold" if row.rank == 1 else _STYLES.get(row.status, "" if row.rank else "yellow")
+        table.add_row(*(escape(column.texts[index]) for column in columns), style=style)
+        if index + 1 == ranked < len(rows):
+            table.add_section()
+    return table
+
+
+def _why(row: Row) -> str:
+    """Return status and reasons, the status only where the reasons do not begin with it."""
+    status, reasons = cells.status(row), cells.why(row)
+    return reasons if status and reasons.startswith(status) else "; ".join(filter(None, (status, reasons)))
+
+
+def _left_out(keys: Sequence[str], why: bool) -> list[str]:
+    names = [short_name(key) for key in keys] + (["the reasons"] if why else [])
+    return [f"left out for want of width: {listed(names, most=6)}; all is in the report"] if names else []
 
 
 def _two_lines(text: str) -> str:
