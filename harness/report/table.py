@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 from rich import box
@@ -15,7 +15,7 @@ from rich.text import Text
 from harness.report import cells
 from harness.score.records import Ranking, Row
 from harness.score.words import listed, short_name
-from harness.spec.policy import Policy
+from harness.spec.policy import Policy, keys_of
 
 _STYLES = {"failed": "red", "skipped": "bright_black", "dropped": "bright_black"}
 _GAP = 3
@@ -45,7 +45,7 @@ def ranked_table(ranking: Ranking, policy: Policy, title: str = "", width: int =
     rows = [*ranked, *rest]
     fixed = _fixed(rows)
     room = max(0, width - sum(column.width for column in fixed))
-    metrics, left_out = _fitting(rows, cells.columns(ranking, policy), room)
+    metrics, left_out = _fitting(rows, cells.columns(ranking, policy), room, set(keys_of(policy)))
     room -= sum(column.width for column in metrics)
     shown = [*fixed, *metrics]
     if room >= _WHY:
@@ -64,14 +64,13 @@ def _fixed(rows: Sequence[Row]) -> list[_Column]:
     ]
 
 
-def _fitting(rows: Sequence[Row], keys: Sequence[str], room: int) -> tuple[list[_Column], list[str]]:
-    """Return the metric columns that fit, and the keys of those that do not."""
+def _fitting(rows: Sequence[Row], keys: Sequence[str], room: int, own: Set[str]) -> tuple[list[_Column], list[str]]:
+    """Return the metric columns that fit, and the policy's keys that do not; others give way to the reasons."""
     columns: list[_Column] = []
     for index, key in enumerate(keys):
-        texts = [_two_lines(cells.value(row.metrics.get(key))) for row in rows]
-        column = _Column(_heading(key), texts)
-        if column.width > room:
-            return columns, list(keys[index:])
+        column = _Column(_heading(key), [_two_lines(cells.value(row.metrics.get(key))) for row in rows])
+        if column.width + (0 if key in own else _WHY) > room:
+            return columns, [key for key in keys[index:] if key in own]
         room -= column.width
         columns.append(column)
     return columns, []
