@@ -18,14 +18,14 @@ def reasons_of(row: Assessed, standing: Standing | None, policy: Policy) -> tupl
     entry = row.entry
     why = [entry.why] if entry.why else []
     if entry.status in ("failed", "skipped", "dropped"):
-        return tuple(why or [entry.failure or entry.status]) + _flags(row)
+        return (*(why or [entry.failure or entry.status]), *entry.remarks, *_flags(row))
     said = [*row.verdict.reasons]
     if standing is not None:
         said += _place(standing, row.score is not None) + _dominated(row, standing, policy)
         said = said or _behind(standing)
     if not row.certain:
         said.append(ONE_TRIAL)
-    return (*why, *said, *row.verdict.remarks, *_flags(row))
+    return (*why, *said, *row.verdict.remarks, *entry.remarks, *_flags(row))
 
 
 def notes_of(rows: Sequence[Row], left_out: Sequence[str]) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     `metrics` are keyed as in the policy (plain keys belong to the suite's first scenario). `trials` holds
     the per-trial values of a metric, NaN-padded by block: index b is the trial of block b, so that rows
     can be compared within blocks. `correct` marks, per dataset row, whether the prediction was right.
+    `remarks` are said with the row's reasons and decide nothing.
     """
 
     candidate: str
@@ -44,6 +45,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     trials: dict[str, tuple[float, ...]] = {}
     correct: NDArray[np.bool_] | None = None
     flags: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
