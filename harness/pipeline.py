@@ -10,6 +10,7 @@ import msgspec
 
 from harness import plan
 from harness.analyse.evidence import Evidence, Verdicts, open_run, read_verdicts
+from harness.errors import EvidenceError
 from harness.jobs import first_look
 from harness.measure import Measuring
 from harness.prepare import Launch, Preparation
@@ -20,7 +21,7 @@ from harness.runs import Prepared, Ready, RunRecord, read_prepared
 from harness.score.rank import rank
 from harness.score.words import listed
 from harness.spec.policy import Policy
-from harness.trial.folder import write_json
+from harness.trial.folder import read_outcome, write_json
 from harness.trial.launch import run_job
 from harness.trial.lock import machine_lock
 
@@ -44,8 +45,8 @@ def run(folder: Path, record: RunRecord, observer: Observer | None = None, launc
 
 def prepare(folder: Path, record: RunRecord, observer: Observer, launch: Launch) -> Prepared:
     """Probe targets, make the dataset and the artefacts, and decide how long windows may be."""
-    done = read_prepared(folder)
-    if done is not None and _still_there(done):
+    done = _earlier(folder)
+    if done is not None:
         return done
     begin = time.monotonic()
     work = Preparation(folder, record, launch, observer.say)
@@ -67,10 +68,16 @@ def prepare(folder: Path, record: RunRecord, observer: Observer, launch: Launch)
     return prepared
 
 
-def _still_there(prepared: Prepared) -> bool:
-    """Whether every artefact an earlier attempt prepared can still be loaded."""
-    paths = [ready.artefact.path for ready in prepared.cells.values() if ready.artefact is not None]
-    return all(Path(path).is_file() for path in paths if path is not None)
+def _earlier(folder: Path) -> Prepared | None:
+    """Return what an earlier attempt prepared, if all of it can still be read; else it is made again."""
+    try:
+        done = read_prepared(folder)
+        if done is None or (done.dataset is not None and read_outcome(folder / done.dataset) is None):
+            return None
+    except EvidenceError:
+        return None
+    paths = [ready.artefact.path for ready in done.cells.values() if ready.artefact is not None]
+    return done if all(Path(path).is_file() for path in paths if path is not None) else None
 
 
 def _window_share(record: RunRecord, ready: dict[str, Ready], spent_s: float) -> float:

@@ -76,7 +76,11 @@ class Preparation:
         """Make what `cell` needs in order to run, or say why it cannot."""
         if probed.outcome.status != "ok":
             return Ready(status="skipped", why=f"target not available here: {probed.outcome.message}")
-        artefact = self.artefact(cell.candidate)
+        try:
+            artefact = self.artefact(cell.candidate)
+        except OSError as error:
+            what = f"the artefact of '{cell.candidate.name}' cannot be read: {error.filename}: {error.strerror}"
+            raise SpecError(self._record.suite_file, what, "put it back") from error
         if cell.candidate.sha256 is not None and artefact.digest != cell.candidate.sha256:
             why = f"sha256 of {artefact.path} is {artefact.digest}, the suite pins {cell.candidate.sha256}"
             return Ready(status="failed", failure="load_error", why=why)
@@ -132,7 +136,7 @@ class Preparation:
             if outcome.status != "ok":
                 why = f"conversion to {wanted}: {outcome.message}"
                 return Ready(status="failed", failure=outcome.failure, why=why)
-            _store(self._folder / "prepare" / name, cached)
+            cached = _store(self._folder / "prepare" / name, cached)
         return self._judged(cached / f"model.{wanted}", wanted, outcome)
 
     def _judged(self, path: Path, wanted: str, outcome: Outcome) -> Ready:
@@ -185,16 +189,19 @@ def cache_folder() -> Path:
     return Path(root) / "harness" / "artefacts"
 
 
-def _store(made: Path, cached: Path) -> None:
-    """Copy a finished conversion into the cache; the rename makes it whole or absent."""
+def _store(made: Path, cached: Path) -> Path:
+    """Copy a finished conversion into the cache and return where it is kept.
+
+    The rename makes it whole or absent; a cache that cannot be written is done without.
+    """
     temporary = cached.with_name(f"{cached.name}.{os.getpid()}")
-    shutil.copytree(made, temporary)
     try:
+        shutil.copytree(made, temporary)
         temporary.rename(cached)
     except OSError:
         shutil.rmtree(temporary, ignore_errors=True)
-        if _complete(cached) is None:
-            raise
+        return made if _complete(cached) is None else cached
+    return cached
 
 
 def _digest(paths: Iterable[str], builder: str | None, base: Path) -> str:

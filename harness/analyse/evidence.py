@@ -15,6 +15,7 @@ from harness.errors import EvidenceError
 from harness.plan import Cell, cells
 from harness.runs import Prepared, Ready, RunRecord, read_prepared, read_run, trial_folder
 from harness.score.records import Entry
+from harness.score.words import listed
 from harness.spec.policy import Policy
 from harness.trial.folder import read_array
 
@@ -52,6 +53,7 @@ class Evidence:
         self.cells: tuple[Cell, ...] = cells(record.suite, record.targets)
         self.facts: dict[str, dict[int, TrialFacts]] = {cell.name: {} for cell in self.cells}
         self.damaged: dict[Path, str] = {}
+        self.lost: dict[Path, str] = {}
 
     def refresh(self) -> None:
         """Read the trials that ended since the last time; what is damaged is noted, not used."""
@@ -88,7 +90,10 @@ class Evidence:
             self.refresh()
         if block not in self.facts[cell]:
             return None
-        begin, end = ((folder / name).stat().st_mtime for name in ("job.json", "outcome.json"))
+        try:
+            begin, end = ((folder / name).stat().st_mtime for name in ("job.json", "outcome.json"))
+        except OSError:
+            return self.facts[cell][block].outcome.duration_ns / 1e9
         return max(0.0, end - begin)
 
     def has_tails(self, names: Sequence[str], samples: int) -> bool:
@@ -128,9 +133,13 @@ class Evidence:
     def notes(self) -> tuple[str, ...]:
         """Return what a reader must know: damaged evidence, and what the trials themselves noted."""
         found = [f"{error}; not used, `harness run --resume` measures it again" for error in self.damaged.values()]
+        found += [f"{error}; quality is judged without it" for error in self.lost.values()]
+        said: dict[str, list[str]] = {}
         for cell in self.cells:
             for trial in self.trials(cell.name)[:1]:
-                found += [f"{cell.name}: {note}" for note in trial.outcome.notes]
+                for note in trial.outcome.notes:
+                    said.setdefault(note, []).append(cell.name)
+        found += [f"{note} ({listed(names)})" for note, names in said.items()]
         return tuple(found)
 
     def _labels(self) -> Array | None:
@@ -143,7 +152,10 @@ class Evidence:
         for trial in self.trials(cell):
             path = trial.folder / "predictions.npy"
             if trial.outcome.status == "ok" and "predictions.npy" in trial.outcome.files:
-                return read_array(path)
+                try:
+                    return read_array(path)
+                except EvidenceError as error:
+                    self.lost[path] = str(error)
         return None
 
     def _reference(self) -> Array | None:

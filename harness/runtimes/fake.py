@@ -9,9 +9,10 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
@@ -25,13 +26,18 @@ from harness.spec.target import Target
 from harness.spec.wire import Artefact
 
 _DRAWS = 4096
+_WARM_BY_CALL = 150
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the fake behaves: `latency_ms` is the median; spreads are standard deviations of its logarithm.
 
     `process_spread` is drawn once a process; `drift_amplitude` is a host's slow swing over
-    `drift_period` trials, the same for every candidate; `warm_up` inferences take `warm_up_factor` times.
+    `drift_period` trials, the same for every candidate; `warm_up` inferences take `warm_up_factor` times;
+    each inference takes `creep` (a share) longer than the one before, so that it is never steady.
+    `fail_at` says when it fails, once: at its first inference, at the 151st ("measure": a steady model is
+    warm by then), at the first with more than one row ("predict"). From there on "nan" gives nothing else.
+    "grandchild" hangs with a process of its own beside it, whose id it prints.
     """
 
     latency_ms: float = 1.0
@@ -42,12 +48,13 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     drift_period: float = 40.0
     warm_up: int = 0
     warm_up_factor: float = 3.0
+    creep: float = 0.0
     clock: Literal["virtual", "real"] = "virtual"
     memory_mib: int = 0
     classes: int = 10
     accuracy: float = 1.0
     fail_at: Literal["never", "load", "first", "measure", "predict"] = "never"
-    fail_how: Literal["segfault", "hang", "exit0", "allocate", "flood", "raise", "nan"] = "raise"
+    fail_how: Literal["segfault", "hang", "grandchild", "exit0", "allocate", "flood", "raise", "nan"] = "raise"
 
 
 class FakeSession:
@@ -55,12 +62,14 @@ class FakeSession:
 
     outputs = ("scores",)
 
-    def __init__(self, script: Script, factor: float, draws: Array) -> None:
+    def __init__(self, script: Script, factor: float, rng: np.random.Generator) -> None:
         self.inputs = (Tensor("x", np.dtype("float32"), ("batch", 1)),)
         self.infer: Callable[[Feed], Sequence[Array]] = self._call
         self._script = script
-        self._ns = np.rint(script.latency_ms * 1e6 * factor * draws).astype(np.int64).tolist()
+        self._took = _latencies(script, factor, rng)
         self._calls = 0
+        self._armed = script.fail_at in ("first", "measure", "predict")
+        self._nan = False
         self._now = 0
         self._virtual = script.clock == "virtual"
         self.clock: Callable[[], int] = self._virtual_clock if self._virtual else time.perf_counter_ns
@@ -76,20 +85,28 @@ class FakeSession:
     def _call(self, feed: Feed) -> Sequence[Array]:
         script = self._script
         self._calls += 1
-        if script.fail_at == "first" or (script.fail_at == "measure" and self._calls > 20):
+        if self._armed and self._due(len(feed["x"])):
+            self._armed, self._nan = False, script.fail_how == "nan"
             misbehave(script)
-        took = self._ns[self._calls % _DRAWS]
+        took = next(self._took)
         if self._calls <= script.warm_up:
             took = round(took * script.warm_up_factor)
+        if script.creep:
+            took = round(took * (1.0 + script.creep) ** self._calls)
         if self._virtual:
             self._now += took
         else:
             time.sleep(took / 1e9)
         return [self._scores(feed["x"])]
 
+    def _due(self, rows: int) -> bool:
+        """Whether the scripted failure begins with this call."""
+        begins = {"first": True, "measure": self._calls > _WARM_BY_CALL, "predict": rows > 1}
+        return begins.get(self._script.fail_at, False)
+
     def _scores(self, x: Array) -> Array:
         script = self._script
-        if script.fail_how == "nan" and script.fail_at in ("first", "predict"):
+        if self._nan:
             return np.full((len(x), script.classes), np.nan, dtype=np.float32)
         truth = x[:, 0].astype(np.int64)
         wrong = (truth * 7919 + np.arange(len(x)) * 104729) % 1000 >= round(script.accuracy * 1000)
@@ -123,7 +140,14 @@ class FakeRuntime:
         rng = np.random.default_rng([seed, sequence, script.seed])
         swing = script.drift_amplitude * math.sin(2 * math.pi * sequence / script.drift_period)
         factor = math.exp(swing + script.process_spread * rng.standard_normal())
-        return FakeSession(script, factor, np.exp(script.sigma * rng.standard_normal(_DRAWS)))
+        return FakeSession(script, factor, rng)
+
+
+def _latencies(script: Script, factor: float, rng: np.random.Generator) -> Iterator[int]:
+    """Yield latencies (ns) without end, always new ones: a cycle would have its own tail, not the script's."""
+    while True:
+        draws = np.exp(script.sigma * rng.standard_normal(_DRAWS))
+        yield from np.rint(script.latency_ms * 1e6 * factor * draws).astype(np.int64).tolist()
 
 
 def misbehave(script: Script) -> None:
@@ -132,8 +156,10 @@ def misbehave(script: Script) -> None:
     if how == "segfault":
         ctypes.string_at(0)
     elif how == "hang":
-        while True:
-            time.sleep(3600)
+        _hang()
+    elif how == "grandchild":
+        print(f"grandchild {subprocess.Popen(['sleep', '3600']).pid}", flush=True)  # noqa: T201 - to worker.log
+        _hang()
     elif how == "exit0":
         os._exit(0)
     elif how == "allocate":
@@ -142,6 +168,11 @@ def misbehave(script: Script) -> None:
         _flood(64 << 20)
     elif how == "raise":
         raise RuntimeError("scripted failure")
+
+
+def _hang() -> None:
+    while True:
+        time.sleep(3600)
 
 
 def _allocate_without_end() -> None:

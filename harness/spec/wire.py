@@ -14,6 +14,8 @@ JOB_SCHEMA = "harness/job/1"
 OUTCOME_SCHEMA = "harness/outcome/1"
 DISK_FULL = 74
 """Exit status of a child that could not write its evidence (EX_IOERR of sysexits.h)."""
+PARENT_VARIABLE = "HARNESS_PARENT"
+"""The environment variable that tells a child which process it must not outlive."""
 
 
 class Artefact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

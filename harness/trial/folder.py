@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,16 @@ def write_json(path: Path, value: object) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
         raise cannot_write(path, error) from error
 
 
 def cannot_write(path: Path, error: OSError) -> EvidenceError:
     """Turn a failed write into an error that says where and how to mend it."""
-    mend = "free some space" if error.errno in _NO_ROOM else "choose another folder with --out DIR"
+    mend = "make it writable, or choose another folder with --out DIR"
+    if error.errno in _NO_ROOM:
+        mend = "free some space; `harness run --resume` goes on from what is finished"
     return EvidenceError(f"{path}: cannot write evidence: {error.strerror or error} ({mend})")
 
 
@@ -94,7 +99,7 @@ def read_array(path: Path) -> NDArray[Any]:
     """
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise EvidenceError(f"{path}: cannot be read: {error}") from error
     return array
 

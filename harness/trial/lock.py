@@ -11,7 +11,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from harness.errors import BusyError
@@ -36,23 +36,39 @@ def machine_lock(what: str) -> Iterator[int]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise _busy(path) from None
-        os.ftruncate(descriptor, 0)
-        stamp = time.strftime("%H:%M:%S")
-        os.pwrite(descriptor, f"process {os.getpid()} since {stamp}: {what}\n".encode(), 0)
-        yield descriptor
-        os.ftruncate(descriptor, 0)
+        _sign(descriptor, f"process {os.getpid()} since {time.strftime('%H:%M:%S')}: {what}\n")
+        try:
+            yield descriptor
+        finally:
+            _sign(descriptor, "")
     finally:
         os.close(descriptor)
 
 
 def _open(path: Path) -> int:
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise BusyError(
-            f"{path}: the lock cannot be opened: {error.strerror} (set HARNESS_LOCK to a file you own)"
-        ) from error
-    return descriptor
+    """Open the lock, made by whoever comes first and open to all users of the machine.
+
+    An existing one is opened without O_CREAT: the kernel refuses that for another user's file in /tmp
+    (fs.protected_regular). One that may only be read can be held all the same.
+    """
+    error: OSError = FileNotFoundError()
+    for flags in (os.O_RDWR, os.O_RDONLY, os.O_RDWR | os.O_CREAT):
+        try:
+            descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
+        except OSError as refused:
+            error = refused
+            continue
+        if flags & os.O_CREAT:
+            os.fchmod(descriptor, 0o666)
+        return descriptor
+    raise BusyError(f"{path}: the lock cannot be opened: {error.strerror} (set HARNESS_LOCK to a file you own)")
+
+
+def _sign(descriptor: int, text: str) -> None:
+    """Say in the lock who holds it, as far as it may be written; holding it does not depend on that."""
+    with suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, text.encode(), 0)
 
 
 def _busy(path: Path) -> BusyError:

@@ -45,6 +45,16 @@ def timed_out(phase: str, seconds: float) -> Outcome:
     return _failed("timeout", f"no end of phase '{phase or 'start'}' after {seconds:.0f} s; stopped", phase)
 
 
+def not_started(program: str, error: OSError) -> Outcome:
+    """Name the end of a child that never was: its interpreter could not be started."""
+    return _failed("crash", f"{program} cannot be started: {error.strerror or error} (target: python)", "")
+
+
+def damaged(what: str, phase: str) -> Outcome:
+    """Name the end of a child whose outcome cannot be read."""
+    return _failed("protocol", f"left an outcome that cannot be read: {what}", phase)
+
+
 def disk_full(returncode: int) -> bool:
     """Whether the child says that it could not write its evidence."""
     return returncode == DISK_FULL

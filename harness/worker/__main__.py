@@ -86,12 +86,12 @@ def _failed(failure: Failure, error: BaseException, phase: str) -> Outcome:
 def work(folder: Path) -> int:
     """Do the job in `folder`; returns the exit status."""
     begin = time.perf_counter_ns()
-    log = EventLog(folder)
-    log.mark("hello", note=time.get_clock_info("perf_counter").implementation)
     job: Job = msgspec.json.decode((folder / "job.json").read_bytes(), type=Job)
-    if isinstance(job, Trial):
-        limit_memory(job.memory_limit_bytes)
     try:
+        log = EventLog(folder)
+        log.mark("hello", note=time.get_clock_info("perf_counter").implementation)
+        if isinstance(job, Trial):
+            limit_memory(job.memory_limit_bytes)
         outcome = attempt(job, folder, log)
         outcome = msgspec.structs.replace(outcome, duration_ns=time.perf_counter_ns() - begin)
         write_outcome(folder, outcome)

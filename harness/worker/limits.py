@@ -8,17 +8,31 @@ import resource
 import signal
 import sys
 
+from harness.spec.wire import PARENT_VARIABLE
+
 _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """Ask Linux to kill this process when its parent dies, so that a killed run leaves no child behind."""
+    """Ask Linux to kill this process when its parent dies, so that a killed run leaves no child behind.
+
+    A parent that died before this was asked for is found by its absence; it left its id in the environment.
+    """
     if not sys.platform.startswith("linux"):
         return
-    parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
+    parent = os.environ.get(PARENT_VARIABLE)
+    if parent is not None and not _alive(parent):
         os._exit(1)
+
+
+def _alive(process: str) -> bool:
+    """Whether a process runs: it is there, and not a zombie that nobody has reaped yet."""
+    try:
+        with open(f"/proc/{process}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def limit_memory(limit_bytes: int | None) -> None:

@@ -1,0 +1,160 @@
+"""A run folder with a damaged file: said by name, ranked without it, measured again by --resume."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness import pipeline
+from harness.errors import EvidenceError, SpecError
+from harness.runs import read_run
+
+from .helpers import damage, only_run, outcomes, ranking, rows, run_cli, write_suite
+
+TRIAL = "cells/a@place/trial-02"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make one finished run: two candidates, two blocks."""
+    base = tmp_path_factory.mktemp("damage")
+    suite = write_suite(base, {"a": {}, "b": {"latency_ms": 2.0}}, trials=2)
+    done = run_cli("run", suite, "--out", base / "out")
+    assert done.returncode == 0, done.stderr
+    return only_run(base / "out")
+
+
+@pytest.fixture
+def run(whole: Path, tmp_path: Path) -> Iterator[Path]:
+    """Give the test a copy to damage."""
+    copy = tmp_path / whole.name
+    shutil.copytree(whole, copy)
+    yield copy
+
+
+def again(run: Path, but: str) -> None:
+    """Resume; all but the trial `but` must be left as they were, and everything be ranked."""
+    before = {name: seen for name, seen in outcomes(run).items() if not name.startswith(but + "/")}
+    pipeline.run(run, read_run(run))
+    assert before.items() <= outcomes(run).items()
+    assert len(outcomes(run)) == 4
+    row = rows(run)["a"]
+    assert (row["status"], row["metrics"]["latency_p50_ms"]["trials"]) == ("measured", 2)
+    assert not [note for note in ranking(run)["notes"] if "damaged" in note]
+
+
+@pytest.mark.parametrize("name", ["outcome.json", "samples/one.npy"])
+def test_a_truncated_file_of_a_trial(run: Path, name: str) -> None:
+    damage(run / TRIAL / name)
+    cut = (run / TRIAL / name).stat().st_size
+    pipeline.conclude(run)
+    assert [note for note in ranking(run)["notes"] if f"{TRIAL}/{name}: damaged" in note and "--resume" in note]
+    row = rows(run)["a"]
+    assert (row["status"], row["metrics"]["latency_p50_ms"]["trials"]) == ("measured", 1)
+    again(run, but=TRIAL)
+    kept = run / f"{TRIAL}.incomplete-1" / name
+    assert kept.stat().st_size == cut, "the damaged folder is kept aside as it was found"
+
+
+def test_truncated_predictions_cost_the_first_trial_only(run: Path) -> None:
+    first = "cells/a@place/trial-01"
+    damage(run / first / "predictions.npy")
+    pipeline.conclude(run)
+    assert [note for note in ranking(run)["notes"] if "predictions.npy: damaged" in note]
+    again(run, but=first)
+
+
+def test_the_command_says_so_and_ranks_the_rest(run: Path) -> None:
+    damage(run / TRIAL / "outcome.json")
+    ranked = run_cli("rank", run, "--out", run.parent, env={"COLUMNS": "400"})
+    assert ranked.returncode == 0, ranked.stderr
+    assert f"{TRIAL}/outcome.json: damaged" in ranked.stdout
+    resumed = run_cli("run", "--resume", run)
+    assert resumed.returncode == 0, resumed.stderr
+    assert len(outcomes(run)) == 4 and "damaged" not in resumed.stdout
+
+
+def test_a_cell_of_which_nothing_is_whole_keeps_its_row(run: Path) -> None:
+    for number in (1, 2):
+        damage(run / f"cells/a@place/trial-0{number}/outcome.json")
+    pipeline.conclude(run)
+    row = rows(run)["a"]
+    assert row["status"] == "skipped" and not row["eligible"] and not row["metrics"]
+    assert rows(run)["b"]["eligible"]
+
+
+@pytest.mark.parametrize("name", ["events.jsonl", "telemetry.csv", "worker.log"])
+def test_what_only_accompanies_a_trial_may_be_damaged_or_gone(run: Path, name: str) -> None:
+    before = rows(run)
+    (run / TRIAL / name).write_bytes(b"\xff\x00 nothing of use\n")
+    pipeline.conclude(run)
+    assert without_flags(rows(run)) == without_flags(before)
+    (run / TRIAL / name).unlink()
+    pipeline.conclude(run)
+    assert without_flags(rows(run)) == without_flags(before)
+
+
+def without_flags(found: dict[str, dict[str, object]]) -> dict[str, object]:
+    """Leave out what telemetry says of the host."""
+    return {name: (row["metrics"], row["score"], row["rank"]) for name, row in found.items()}
+
+
+def test_a_job_that_is_gone_does_not_stop_a_resume(run: Path) -> None:
+    (run / TRIAL / "job.json").unlink()
+    again(run, but=TRIAL)
+
+
+@pytest.mark.parametrize("name", ["run.json", "race.json", "prepare.json"])
+def test_a_truncated_record_is_named(run: Path, name: str) -> None:
+    damage(run / name)
+    ranked = run_cli("rank", run)
+    assert ranked.returncode == 2
+    assert "Traceback" not in ranked.stderr
+    assert ranked.stderr.startswith(f"error: {run / name}: cannot be read")
+
+
+def test_resuming_without_a_readable_run_json_is_refused(run: Path) -> None:
+    damage(run / "run.json")
+    with pytest.raises(EvidenceError, match=r"run\.json: cannot be read"):
+        read_run(run)
+    assert len(outcomes(run)) == 4
+
+
+def test_a_damaged_dataset_is_made_again(tmp_path: Path) -> None:
+    """Else every trial still to come would fail for what is not its model's fault."""
+    rng = np.random.default_rng(0)
+    suite = write_suite(tmp_path / "s", {"a": {}, "b": {}}, trials=2)
+    np.savez(suite.parent / "data.npz", x=rng.integers(0, 9, (500, 1)).astype("float32"), labels=np.zeros(500))
+    suite.write_text(suite.read_text().replace("[dataset.synthetic]\nrows = 32", '[dataset]\npath = "data.npz"'))
+    assert run_cli("run", suite, "--out", tmp_path / "out").returncode == 0
+    run = only_run(tmp_path / "out")
+    damage(run / "prepare" / "dataset" / "inputs" / "x.npy")
+    shutil.rmtree(run / TRIAL)
+    again(run, but=TRIAL)
+
+
+def test_an_artefact_that_is_gone_is_asked_for(tmp_path: Path) -> None:
+    suite = write_suite(tmp_path / "s", {"a": {}})
+    assert run_cli("run", suite, "--out", tmp_path / "out").returncode == 0
+    run = only_run(tmp_path / "out")
+    finished, artefact = outcomes(run), tmp_path / "s" / "a.fake.toml"
+    script = artefact.read_bytes()
+    artefact.unlink()
+    with pytest.raises(SpecError, match=r"a\.fake\.toml: No such file or directory \(put it back\)"):
+        pipeline.run(run, read_run(run))
+    artefact.write_bytes(script)
+    pipeline.run(run, read_run(run))
+    assert outcomes(run) == finished
+
+
+@pytest.mark.parametrize("name", ["prepare.json", "race.json", "ranking.json", "measurements.parquet"])
+def test_a_record_that_can_be_made_again_is(run: Path, name: str) -> None:
+    before = outcomes(run)
+    damage(run / name)
+    pipeline.run(run, read_run(run))
+    assert outcomes(run) == before
+    assert {row["status"] for row in rows(run).values()} == {"measured"}
