@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from harness.report.show import Ranked
+    from harness.runs import RunRecord
 
 app = typer.Typer(
     add_completion=False,
@@ -56,8 +57,6 @@ def run(
     Every candidate runs on every target, each trial in a fresh process; evidence is kept in --out.
     """
     from harness.errors import SpecError
-    from harness.pipeline import run as run_pipeline
-    from harness.report.progress import observer
     from harness.request import Request, open_new, seconds
     from harness.runs import find, read_run
 
@@ -70,18 +69,29 @@ def run(
     else:
         request = Request(what or [], target or [], out, seconds(budget) if budget else None, seed, quick, exhaustive)
         folder, record = open_new(request)
-    console.print(f"run {folder}", markup=False, soft_wrap=True)
+    _finish(console, _measure(console, folder, record, fresh=resume is None), strict)
+
+
+def _measure(console: Console, folder: Path, record: RunRecord, fresh: bool) -> Ranked:
+    """Run the pipeline under a progress display; a stop says how to go on."""
+    import shutil
+
+    from harness.errors import BusyError
+    from harness.pipeline import run as run_pipeline
+    from harness.report.progress import observer
+
+    console.print(f"run {_shown(folder)}", markup=False, soft_wrap=True)
     try:
         with observer(console) as watching:
-            ranked = run_pipeline(folder, record, watching)
+            return run_pipeline(folder, record, watching)
+    except BusyError:
+        if fresh:
+            shutil.rmtree(folder, ignore_errors=True)  # nothing is in it yet, and `latest` should not mean it
+        raise
     except KeyboardInterrupt:
-        console.print(
-            f"stopped; finished trials are kept. Go on with: harness run --resume {_shown(folder)}",
-            markup=False,
-            soft_wrap=True,
-        )
+        text = f"stopped; finished trials are kept. Go on with: harness run --resume {_shown(folder)}"
+        console.print(text, markup=False, soft_wrap=True)
         raise typer.Exit(_INTERRUPTED) from None
-    _finish(console, ranked, strict)
 
 
 def _shown(path: Path) -> str:

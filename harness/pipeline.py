@@ -13,7 +13,7 @@ from harness.analyse.evidence import Evidence, Verdicts, open_run, read_verdicts
 from harness.errors import EvidenceError
 from harness.jobs import first_look
 from harness.measure import Measuring
-from harness.prepare import Launch, Preparation
+from harness.prepare import Launch, Preparation, refuse_changed
 from harness.report.files import write_reports
 from harness.report.observe import Observer, Quiet
 from harness.report.show import Ranked
@@ -69,15 +69,23 @@ def prepare(folder: Path, record: RunRecord, observer: Observer, launch: Launch)
 
 
 def _earlier(folder: Path) -> Prepared | None:
-    """Return what an earlier attempt prepared, if all of it can still be read; else it is made again."""
+    """Return what an earlier attempt prepared, if all of it can still be read; else it is made again.
+
+    Raises:
+        SpecError: an artefact is another one now.
+    """
     try:
         done = read_prepared(folder)
         if done is None or (done.dataset is not None and read_outcome(folder / done.dataset) is None):
             return None
     except EvidenceError:
         return None
-    paths = [ready.artefact.path for ready in done.cells.values() if ready.artefact is not None]
-    return done if all(Path(path).is_file() for path in paths if path is not None) else None
+    artefacts = [ready.artefact for ready in done.cells.values() if ready.artefact is not None]
+    if not all(Path(artefact.path).is_file() for artefact in artefacts if artefact.path is not None):
+        return None
+    for artefact in artefacts:
+        refuse_changed(artefact)
+    return done
 
 
 def _window_share(record: RunRecord, ready: dict[str, Ready], spent_s: float) -> float:

@@ -204,6 +204,19 @@ def _store(made: Path, cached: Path) -> Path:
     return cached
 
 
+def refuse_changed(artefact: Artefact) -> None:
+    """Refuse to go on with an artefact that is not what it was when the run began.
+
+    Raises:
+        SpecError: its content has another digest now.
+    """
+    paths = [path for path in (artefact.path, artefact.weights) if path is not None]
+    if _digest(paths, artefact.builder, Path(artefact.import_from or ".")) != artefact.digest:
+        name = artefact.path or artefact.builder or ""
+        what = "has changed since the run began; going on would mix two models in one row"
+        raise SpecError(name, what, "put the old one back, or begin a new run")
+
+
 def _digest(paths: Iterable[str], builder: str | None, base: Path) -> str:
     """Digest an artefact's files; a builder adds its name and, where it can be found, its source."""
     files = list(paths)
