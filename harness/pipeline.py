@@ -10,6 +10,7 @@ import msgspec
 
 from harness import plan
 from harness.analyse.evidence import Evidence, Verdicts, open_run, read_verdicts
+from harness.analyse.remarks import remarked
 from harness.errors import EvidenceError
 from harness.jobs import first_look
 from harness.measure import Measuring
@@ -109,7 +110,7 @@ def conclude(folder: Path, policy: Policy | None = None) -> Ranked:
     verdicts = read_verdicts(folder)
     judged_by = policy or evidence.record.suite.policy
     dropped = {drop.cell: drop.why for drop in verdicts.drops} if policy is None else {}
-    entries = evidence.entries(judged_by, dropped)
+    entries = remarked(evidence.entries(judged_by, dropped), evidence, judged_by)
     ranking = rank(entries, judged_by, suite=evidence.record.suite.name, seed=evidence.record.seed)
     notes = (*ranking.notes, *_notes(evidence, verdicts, policy))
     ranking = msgspec.structs.replace(ranking, notes=notes)

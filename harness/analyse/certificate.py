@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.analyse.trials import TrialFacts
-from harness.score.words import short_name
 from harness.spec.metrics import PERCENTILES, split_key
 from harness.spec.policy import Policy
 from harness.stats.certify import Verdict, certify_in_order, planned_looks
@@ -43,15 +42,3 @@ def bounds(policy: Policy) -> dict[str, float]:
         for key, limit in policy.limits.items()
         if split_key(key)[1] in PERCENTILES and limit.max is not None
     }
-
-
-def remarks(trials: Sequence[TrialFacts], policy: Policy, first_scenario: str) -> tuple[str, ...]:
-    """Say, for each latency limit, what the samples certify; nothing where they leave it open."""
-    said = []
-    for key, bound in bounds(policy).items():
-        if all(key in trial.quantiles for trial in trials):
-            verdict = certificate(trials, key, bound, first_scenario)
-            if verdict != "undecided":
-                word = "kept" if verdict == "holds" else "broken"
-                said.append(f"{short_name(key)} at most {bound:g} ms: certified to be {word} on the samples measured")
-    return tuple(said)
