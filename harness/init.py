@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
+import json
 import tempfile
 from pathlib import Path
 
 from harness.errors import SpecError
-from harness.spec.check import PICKLES, SUFFIXES, WHY_NO_PICKLE, format_of
+from harness.spec.check import PICKLES, SUFFIXES, WHY_NO_PICKLE, format_of, plain_name
 from harness.spec.find import load_target
+from harness.spec.toml import nearest_file
 from harness.spec.wire import Artefact, Describe, Input
 from harness.trial.launch import run_job
 
@@ -39,7 +40,7 @@ def inputs_of(model: Path) -> tuple[Input, ...]:
         SpecError: there is no such file, its format is not known, or it cannot be loaded.
     """
     if not model.is_file():
-        raise SpecError(str(model), "no such file")
+        raise SpecError(str(model), "no such file", nearest_file(model))
     kind = format_of(model.name)
     if model.name.endswith(PICKLES):
         raise SpecError(str(model), f"a pickle is refused: {WHY_NO_PICKLE}", "export it to .onnx or .pt2")
@@ -56,7 +57,7 @@ def inputs_of(model: Path) -> tuple[Input, ...]:
 
 def _name(model: Path) -> str:
     suffix = next((s for s in SUFFIXES if model.name.endswith(s)), model.suffix)
-    return re.sub(r"[^A-Za-z0-9._-]", "-", model.name.removesuffix(suffix)) or "model"
+    return plain_name(model.name.removesuffix(suffix))
 
 
 def suite_text(model: Path, suite: Path, inputs: tuple[Input, ...]) -> str:
@@ -67,16 +68,26 @@ def suite_text(model: Path, suite: Path, inputs: tuple[Input, ...]) -> str:
     targets = ", ".join(f'"{name}"' for name in _TARGETS[format_of(model.name) or "onnx"])
     return _TEXT.format(
         name=_name(model),
-        path=str(path).replace("\\", "\\\\").replace('"', '\\"'),
+        path=_quoted(str(path)),
         targets=targets,
-        inputs="\n".join(f"#   {i.name}: {i.dtype} [{', '.join(map(str, i.shape))}]" for i in inputs),
+        inputs="\n".join(_line(f"#   {i.name}: {i.dtype} [{', '.join(map(str, i.shape))}]") for i in inputs),
         dims=_dims(inputs),
     )
 
 
+def _quoted(text: str) -> str:
+    """Return `text` as a TOML string; JSON's escapes are TOML's."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _line(text: str) -> str:
+    """Keep a comment on its line, whatever a model calls its inputs."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def _dims(inputs: tuple[Input, ...]) -> str:
     names = dict.fromkeys(d for i in inputs for d in i.shape[1:] if isinstance(d, str) and d != "...")
-    return ", ".join(f'"{name}" = 16' for name in names)
+    return ", ".join(f"{_quoted(name)} = 16" for name in names)
 
 
 _TEXT = """\
@@ -94,7 +105,7 @@ synthetic = {{ rows = 64, dims = {{ {dims} }} }}
 
 [[candidate]] # add as many as there are models to choose from
 name = "{name}"
-path = "{path}"
+path = {path}
 
 [[scenario]] # the first scenario's metrics need no prefix below
 name = "interactive"

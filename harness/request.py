@@ -12,7 +12,7 @@ import msgspec
 
 from harness.errors import SpecError
 from harness.runs import RunRecord, fingerprint, new_folder, write_run
-from harness.spec.check import SUFFIXES, check_suite, format_of
+from harness.spec.check import SUFFIXES, check_suite, format_of, plain_name
 from harness.spec.find import load_suite, load_targets
 from harness.spec.policy import WIDE
 from harness.spec.suite import Budget, Candidate, Dataset, Scenario, SingleStream, Suite, Synthetic
@@ -85,13 +85,17 @@ def _suite(request: Request) -> tuple[Suite, Path, bool]:
     if len(request.what) > 1:
         odd = next(name for name in request.what if not format_of(name))
         raise SpecError(odd, "is not a model file", f"either one suite, or files ending in {', '.join(SUFFIXES)}")
+    if Path(request.what[0]).is_file() and not request.what[0].endswith(".toml"):
+        mend = f"a suite ends in .toml, a model in {', '.join(SUFFIXES)}"
+        raise SpecError(request.what[0], "is neither a suite nor a model file", mend)
     suite, file = load_suite(request.what[0])
     return suite, file, False
 
 
 def _without_suite(models: Sequence[str]) -> Suite:
     """Make a suite of bare model files: synthetic inputs, wide scales."""
-    candidates = tuple(Candidate(name=_stem(name), path=str(Path(name).absolute())) for name in models)
+    named = zip(_names(models), models, strict=True)
+    candidates = tuple(Candidate(name=name, path=str(Path(model).absolute())) for name, model in named)
     formats = {format_of(name) for name in models}
     targets = (
         ("cpu-onnx",) if formats == {"onnx"} else ("cpu-torch",) if formats == {"pt2"} else ("cpu-onnx", "cpu-torch")
@@ -110,9 +114,18 @@ def _without_suite(models: Sequence[str]) -> Suite:
     return suite
 
 
-def _stem(name: str) -> str:
-    suffix = next(s for s in SUFFIXES if name.endswith(s))
-    return re.sub(r"[^A-Za-z0-9._-]", "-", Path(name).name.removesuffix(suffix)) or "model"
+def _names(models: Sequence[str]) -> list[str]:
+    """Name models by their stems; where these are the same, by their folders too, or else by number."""
+    stems = [plain_name(Path(model).name.removesuffix(_suffix(model))) for model in models]
+    fuller = [plain_name(f"{Path(model).absolute().parent.name}-{Path(model).name}") for model in models]
+    for names in (stems, fuller):
+        if len(set(names)) == len(names):
+            return names
+    return [f"{stem}-{number}" for number, stem in enumerate(stems, 1)]
+
+
+def _suffix(name: str) -> str:
+    return next(s for s in SUFFIXES if name.endswith(s))
 
 
 def _adjusted(suite: Suite, request: Request) -> Suite:

@@ -20,6 +20,7 @@ from harness.score.records import Entry, Measure
 from harness.spec.metrics import PERCENTILES, lookup, split_key
 from harness.spec.policy import Policy
 from harness.stats.across import Estimate, combine, over_trials
+from harness.stats.quantiles import samples_needed
 
 Array = NDArray[Any]
 
@@ -56,24 +57,38 @@ def entry(
     values = _per_trial(cell, facts, policy)
     metrics = {key: _measure(key, facts, per_trial) for key, per_trial in values.items()}
     metrics |= _sizes(ready)
-    metrics |= _quality(cell, labels, predictions, reference)
+    fits, flags = _fitting(cell, labels, predictions)
+    metrics |= _quality(cell, labels if fits else None, predictions, reference)
     return make(
         status="dropped" if dropped else "measured",
         why=dropped or "",
         metrics=metrics,
         trials={key: _by_block(per_trial) for key, per_trial in values.items()},
-        correct=_correct(cell, labels, predictions),
-        flags=_flags(facts),
+        correct=_correct(cell, labels if fits else None, predictions),
+        flags=(*_flags(facts), *flags),
     )
 
 
 def _per_trial(cell: Cell, facts: Sequence[TrialFacts], policy: Policy) -> dict[str, dict[int, float]]:
     """Return metric → block → value; a metric that some trial lacks is not known."""
     keys = [key for key in facts[0].values if all(key in trial.values for trial in facts)]
-    found = {key: {trial.block: trial.values[key] for trial in facts} for key in keys}
+    found = {key: {trial.block: trial.values[key] for trial in _meant_for(key, facts)} for key in keys}
     costs = {trial.block: cost_of(cell, trial, policy) for trial in facts}
     known = {block: cost for block, cost in costs.items() if cost is not None}
     return found | ({"cost_per_million_usd": known} if len(known) == len(facts) else {})
+
+
+def _meant_for(key: str, facts: Sequence[TrialFacts]) -> Sequence[TrialFacts]:
+    """Return the trials that were told to reach the samples a percentile needs; all, where none was.
+
+    Not those that happened to reach them: slow trials reach fewer, and leaving them out would flatter the tail.
+    """
+    p = PERCENTILES.get(split_key(key)[1])
+    if p is None:
+        return facts
+    needed = samples_needed(p)
+    meant = [trial for trial in facts if int(trial.outcome.settings.get("min_samples", 0)) >= needed]
+    return meant or facts
 
 
 def latency_limit(policy: Policy) -> tuple[str, float | None]:
@@ -98,9 +113,10 @@ def cost_of(cell: Cell, trial: TrialFacts, policy: Policy) -> float | None:
 
 
 def _measure(key: str, facts: Sequence[TrialFacts], per_trial: Mapping[int, float]) -> Measure:
-    count = sum(trial.counts.get(key, 1) for trial in facts)
+    meant = _meant_for(key, facts)
+    count = sum(trial.counts.get(key, 1) for trial in meant)
     if split_key(key)[1] in PERCENTILES:
-        return _as_measure(key, combine([trial.quantiles[key] for trial in facts], n=count))
+        return _as_measure(key, combine([trial.quantiles[key] for trial in meant], n=count))
     positive = lookup(key).scale == "log"
     return _as_measure(key, over_trials(list(per_trial.values()), log=positive, n=count))
 
@@ -131,6 +147,16 @@ def _sizes(ready: Ready) -> dict[str, Measure]:
     return {"artefact_mib": _exact("artefact_mib", ready.artefact.bytes / (1 << 20))}
 
 
+def _fitting(cell: Cell, labels: Array | None, predictions: Array | None) -> tuple[bool, tuple[str, ...]]:
+    """Whether predictions can be judged against the labels, and the flag that says why not."""
+    if labels is None or predictions is None:
+        return False, ()
+    problem = quality.misfit(predictions, labels, cell.candidate.task)
+    if problem is None and cell.candidate.task == "classification" and labels.size != len(labels):
+        problem = f"labels {list(labels.shape)} are not one class number per row"
+    return problem is None, (f"no quality is known: {problem}",) if problem else ()
+
+
 def _correct(cell: Cell, labels: Array | None, predictions: Array | None) -> NDArray[np.bool_] | None:
     if labels is None or predictions is None or cell.candidate.task != "classification":
         return None
@@ -153,7 +179,8 @@ def _quality(
         difference = quality.max_abs_diff(predictions, reference)
         if difference is not None:
             found["output_max_abs_diff"] = _exact("output_max_abs_diff", difference, len(reference))
-        if cell.candidate.task == "classification" and len(predictions) == len(reference):
+        task = cell.candidate.task
+        if task == "classification" and not quality.misfit(predictions, reference, task):
             same = quality.top1(predictions) == quality.top1(reference)
             found["output_agreement"] = _as_share(quality.share(same))
     return found

@@ -120,6 +120,6 @@ def load(run: str | Path = "latest", root: str | Path = "results") -> Frames:
     try:
         ranking = msgspec.json.decode((folder / "ranking.json").read_bytes(), type=Ranking)
         table = pd.read_parquet(folder / "measurements.parquet")
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
         raise EvidenceError(f"{folder}: no ranking that can be read: {error} (try `harness rank {folder}`)") from error
     return Frames(ranking_table(ranking), table, folder)

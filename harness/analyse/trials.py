@@ -96,8 +96,10 @@ def _read_scenario(
 
 def _quantiles(path: Path, window: ScenarioResult) -> dict[str, Quantile]:
     samples = read_array(path)
-    if samples.dtype != np.int64 or len(samples) != window.samples:
-        raise EvidenceError(f"{path}: damaged: {len(samples)} {samples.dtype}, the outcome says {window.samples}")
+    if samples.dtype != np.int64 or samples.shape != (window.samples,) or not len(samples):
+        raise EvidenceError(f"{path}: damaged: {samples.shape} {samples.dtype}, the outcome says {window.samples}")
+    if window.elapsed_ns <= 0:
+        raise EvidenceError(f"{path}: damaged: {len(samples)} samples took {window.elapsed_ns} ns together")
     found = summarise(samples, tuple(PERCENTILES.values()))
     return {key: _in_ms(found[p]) for key, p in PERCENTILES.items()}
 
@@ -113,7 +115,7 @@ def rates_at(facts: TrialFacts, latency_key: str) -> list[Rate]:
 
 def _flags(folder: Path, outcome: Outcome) -> tuple[str, ...]:
     """Name what may have spoilt a trial: an unsteady warm-up, steal, other work on the machine."""
-    flags = [f"not steady ({r.name})" for r in outcome.scenarios if not r.steady]
+    flags = [] if all(result.steady for result in outcome.scenarios) else ["not steady"]
     shares = host_shares(folder)
     if shares is not None and shares.steal > STEAL_LIMIT:
         flags.append("steal")
@@ -134,13 +136,13 @@ def host_shares(folder: Path) -> HostShares | None:
     try:
         with (folder / "telemetry.csv").open(encoding="ascii", newline="") as file:
             rows = [row for row in csv.DictReader(file) if row.get("host_total_ticks") and row.get("cpu_ticks")]
-    except OSError:
+        if len(rows) < 2:
+            return None
+        total, idle, steal, child = (
+            _delta(rows, key) for key in ("host_total_ticks", "host_idle_ticks", "host_steal_ticks", "cpu_ticks")
+        )
+    except (OSError, ValueError, TypeError, csv.Error):  # absent, cut off or damaged: then nothing is known
         return None
-    if len(rows) < 2:
-        return None
-    total, idle, steal, child = (
-        _delta(rows, key) for key in ("host_total_ticks", "host_idle_ticks", "host_steal_ticks", "cpu_ticks")
-    )
     if total < 20:
         return None
     return HostShares(steal / total, max(0.0, total - idle - steal - child) / total)

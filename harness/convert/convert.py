@@ -10,6 +10,7 @@ import numpy as np
 from harness.convert import from_sklearn, from_torch
 from harness.convert.original import Original
 from harness.runtimes.base import Array, Feed, ModelError
+from harness.spec.suite import Candidate
 from harness.spec.wire import Artefact, Convert, Outcome, ParityReport
 from harness.worker import feeds as feeding
 
@@ -34,7 +35,7 @@ def convert(job: Convert, folder: Path) -> Outcome:
     arrays = _arrays(job, original)
     path = folder / "model.onnx"
     original.to_onnx(feeding.batch(original.inputs, arrays, 0, 2), path)
-    report = parity(original, path, arrays, job.candidate.output)
+    report = parity(original, path, arrays, job.candidate)
     return Outcome(status="ok", parity=report, files={"model.onnx": path.stat().st_size})
 
 
@@ -46,19 +47,33 @@ def _arrays(job: Convert, original: Original) -> dict[str, Array]:
     return feeding.synthesise(original.inputs, job.synthetic, job.seed)
 
 
-def parity(original: Original, path: Path, arrays: Mapping[str, Array], output: str | None) -> ParityReport:
-    """Compare the original's and the converted model's main output over up to 256 rows."""
+def parity(original: Original, path: Path, arrays: Mapping[str, Array], candidate: Candidate) -> ParityReport:
+    """Compare the original's and the converted model's main output over up to 256 rows.
+
+    Raises:
+        ModelError: the shapes differ.
+        OutputError: one of them gives NaN or infinity.
+    """
     rows = min(PARITY_ROWS, feeding.rows_in(arrays))
     feed = feeding.batch(original.inputs, arrays, 0, rows)
     before = original.predict(feed)
-    after = _run(path, feed, output)
+    after = _run(path, feed, candidate.output)
     if before.shape != after.shape:
         raise ModelError(f"the converted model gives shape {after.shape}, its original {before.shape}")
+    _check_finite("original", before)
+    _check_finite("converted model", after)
     same = None
-    if before.ndim == 2 and before.shape[1] > 1:
+    if candidate.task == "classification" and before.ndim == 2 and before.shape[1] > 1:
         same = float(np.mean(before.argmax(axis=1) == after.argmax(axis=1)))
     difference = np.abs(before.astype(np.float64) - after.astype(np.float64))
     return ParityReport(rows=rows, max_abs_diff=float(difference.max()), top1_agreement=same)
+
+
+def _check_finite(whose: str, output: Array) -> None:
+    from harness.worker.trial import OutputError
+
+    if output.dtype.kind == "f" and not np.isfinite(output).all():
+        raise OutputError(f"the {whose} gives values that are NaN or infinite")
 
 
 def _run(path: Path, feed: Feed, output: str | None) -> Array:

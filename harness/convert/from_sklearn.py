@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +29,29 @@ class SklearnOriginal:
         if hasattr(self._estimator, "predict_proba"):
             return np.asarray(self._estimator.predict_proba(features), dtype=np.float32)
         if hasattr(self._estimator, "decision_function"):
-            return np.asarray(self._estimator.decision_function(features), dtype=np.float32)
-        result = np.asarray(self._estimator.predict(features), dtype=np.float32)
+            result = np.asarray(self._estimator.decision_function(features), dtype=np.float32)
+        else:
+            result = np.asarray(self._estimator.predict(features), dtype=np.float32)
         return result.reshape(len(result), -1)
 
     def to_onnx(self, example: Feed, path: Path) -> None:
-        """Write with plain tensors for probabilities instead of a sequence of maps."""
-        from skl2onnx import to_onnx
-
-        options = {id(self._estimator): {"zipmap": False}} if hasattr(self._estimator, "predict_proba") else None
+        """Write with plain tensors for probabilities (or decision scores) instead of a sequence of maps."""
         try:
-            model = to_onnx(self._estimator, example["features"][:1], options=options)
+            model = self._converted(example["features"][:1])
         except Exception as error:  # skl2onnx raises many unrelated types
             raise ModelError(f"skl2onnx cannot express {type(self._estimator).__name__}: {error}") from error
         path.write_bytes(model.SerializeToString())
+
+    def _converted(self, features: Array) -> Any:
+        from skl2onnx import to_onnx
+
+        if hasattr(self._estimator, "predict_proba"):
+            return to_onnx(self._estimator, features, options={id(self._estimator): {"zipmap": False}})
+        if hasattr(self._estimator, "decision_function"):
+            options = {"zipmap": False, "raw_scores": True}
+            with suppress(NameError):  # this estimator's converter knows no such options: its scores are raw
+                return to_onnx(self._estimator, features, options={id(self._estimator): options})
+        return to_onnx(self._estimator, features)
 
 
 def load(artefact: Artefact) -> SklearnOriginal:
@@ -58,6 +68,9 @@ def load(artefact: Artefact) -> SklearnOriginal:
     import joblib
 
     try:
-        return SklearnOriginal(joblib.load(path))
-    except (OSError, ValueError, AttributeError, ImportError, EOFError) as error:
+        estimator = joblib.load(path)
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged pickle raises nearly anything
         raise ModelError(f"joblib cannot load {path.name}: {error}") from error
+    return SklearnOriginal(estimator)

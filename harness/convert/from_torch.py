@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from harness.runtimes.base import Array, Feed, ModelError, Tensor
-from harness.runtimes.torch import load_module, load_program
+from harness.runtimes.torch import host_arrays, load_module, load_program
 from harness.spec.wire import Artefact
 
 
@@ -20,14 +18,14 @@ class TorchOriginal:
         self._module, self.inputs = load_module(artefact)
 
     def predict(self, feed: Feed) -> Array:
-        """Run the module as it is."""
+        """Run the module as it is; its main output is the first of floats, as in a trial."""
         import torch
+
+        from harness.worker.trial import main_output
 
         with torch.inference_mode():
             result = self._module(*[torch.from_numpy(feed[tensor.name]) for tensor in self.inputs])
-        first = next(iter(result.values())) if isinstance(result, dict) else result
-        first = first[0] if isinstance(first, tuple | list) else first
-        return np.asarray(first.numpy())
+        return main_output(host_arrays(result), (), None)
 
     def to_onnx(self, example: Feed, path: Path) -> None:
         """Export with a dynamic batch dimension and write one file."""

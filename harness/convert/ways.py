@@ -28,7 +28,7 @@ def wanted_format(have: str, loads: Sequence[str]) -> str | None:
 
 def too_far(report: ParityReport, tolerance: Parity) -> str | None:
     """Say how a conversion strays beyond the tolerance; None when it does not."""
-    if report.max_abs_diff > tolerance.max_abs_diff:
+    if not report.max_abs_diff <= tolerance.max_abs_diff:
         return (
             f"the converted model differs from its original by {report.max_abs_diff:.3g} "
             f"on {report.rows} rows (at most {tolerance.max_abs_diff:g} is allowed: parity.max_abs_diff)"

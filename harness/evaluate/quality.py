@@ -26,16 +26,32 @@ def top1(predictions: Array) -> NDArray[np.int64]:
 
     Args:
         predictions: [rows, classes] scores; [rows] or [rows, 1] of one score (probability, else logit);
-            or [rows] of class numbers.
+            or [rows] of class numbers. Further dimensions of size 1 do not matter.
     """
-    if predictions.ndim > 1 and predictions.shape[-1] > 1:
-        scores = predictions.reshape(len(predictions), -1)
+    scores = predictions.reshape(len(predictions), -1)
+    if scores.shape[1] > 1:
         return np.asarray(scores.argmax(axis=1), dtype=np.int64)
-    flat = predictions.reshape(len(predictions))
+    flat = scores[:, 0]
     if flat.dtype.kind in "iub":
         return np.asarray(flat, dtype=np.int64)
     threshold = 0.5 if flat.min() >= 0 and flat.max() <= 1 else 0.0
     return np.asarray(flat > threshold, dtype=np.int64)
+
+
+def misfit(predictions: Array, like: Array, task: str) -> str | None:
+    """Say why predictions cannot be judged row by row against labels (or other predictions); None if they can.
+
+    A classifier gives one score per class (or one in all) for each row; its labels are one number per row.
+    A regressor gives as many numbers as its labels have.
+    """
+    shapes = f"predictions {list(predictions.shape)} do not fit {list(like.shape)}"
+    if predictions.ndim == 0 or len(predictions) != len(like) or not predictions.size:
+        return shapes
+    if predictions.dtype.kind not in "fiub" or like.dtype.kind not in "fiub":
+        return f"{predictions.dtype} cannot be compared with {like.dtype}"
+    if task == "classification":
+        return None if sum(size > 1 for size in predictions.shape[1:]) <= 1 else shapes
+    return None if predictions.size == like.size else shapes
 
 
 def correctness(predictions: Array, labels: Array) -> NDArray[np.bool_]:
@@ -60,7 +76,7 @@ def rmse(predictions: Array, labels: Array) -> float:
 
 
 def max_abs_diff(outputs: Array, reference: Array) -> float | None:
-    """Return the largest absolute difference; None where the shapes differ."""
-    if outputs.shape != reference.shape:
+    """Return the largest absolute difference; None where the shapes differ, or where they are no numbers."""
+    if outputs.shape != reference.shape or not {outputs.dtype.kind, reference.dtype.kind} <= set("fiub"):
         return None
     return float(np.max(np.abs(outputs.astype(np.float64) - reference.astype(np.float64))))

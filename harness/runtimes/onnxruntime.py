@@ -38,6 +38,8 @@ class OnnxSession:
 
     def __init__(self, session: Any) -> None:
         self.inputs = tuple(_tensor(arg) for arg in session.get_inputs())
+        if not self.inputs:
+            raise ModelError("the model has no inputs, so there is nothing to feed")
         self.outputs = tuple(arg.name for arg in session.get_outputs())
         self.infer = cast(Infer, partial(session.run, list(self.outputs)))
         self.clock: Callable[[], int] = time.perf_counter_ns

@@ -41,7 +41,7 @@ def _single(module: Callable[..., Any], torch: Any) -> Infer:
 
     def infer(feed: Feed) -> Sequence[Array]:
         (array,) = feed.values()
-        return _host(module(from_numpy(array)))
+        return host_arrays(module(from_numpy(array)))
 
     return infer
 
@@ -50,12 +50,13 @@ def _several(module: Callable[..., Any], inputs: tuple[Tensor, ...], torch: Any)
     from_numpy, names = torch.from_numpy, [tensor.name for tensor in inputs]
 
     def infer(feed: Feed) -> Sequence[Array]:
-        return _host(module(*[from_numpy(feed[name]) for name in names]))
+        return host_arrays(module(*[from_numpy(feed[name]) for name in names]))
 
     return infer
 
 
-def _host(result: Any) -> Sequence[Array]:
+def host_arrays(result: Any) -> Sequence[Array]:
+    """Return what a module gave (a tensor, several, or a dict of them) as host arrays."""
     if isinstance(result, dict):
         return [value.numpy() for value in result.values()]
     if isinstance(result, tuple | list):
@@ -143,8 +144,11 @@ def _program_inputs(program: Any) -> tuple[Tensor, ...]:
 
 
 def _tensor(name: str, value: Any) -> Tensor:
+    kind = str(getattr(value, "dtype", type(value).__name__)).removeprefix("torch.")
+    if not hasattr(value, "shape") or kind == "bfloat16":
+        raise ModelError(f"input '{name}' has the type {kind}, which cannot be fed")
     shape = tuple(d if isinstance(d, int) else str(d) for d in value.shape)
-    return Tensor(name, np.dtype(str(value.dtype).removeprefix("torch.")), shape)
+    return Tensor(name, np.dtype(kind), shape)
 
 
 def _forward_inputs(module: Any) -> tuple[Tensor, ...]:
@@ -156,6 +160,9 @@ def _forward_inputs(module: Any) -> tuple[Tensor, ...]:
         return tuple(Tensor(n, a.dtype, ("batch", *a.shape[1:])) for n, a in examples.items())
     parameters = inspect.signature(module.forward).parameters.values()
     needed = [p.name for p in parameters if p.default is p.empty and p.kind == p.POSITIONAL_OR_KEYWORD]
+    if not needed:
+        name = type(module).__name__
+        raise ModelError(f"{name}.forward names no inputs; give the module `example_inputs` (name → array)")
     return tuple(Tensor(name, None, ("...",)) for name in needed)
 
 
@@ -165,8 +172,11 @@ def _load_weights(module: Any, artefact: Artefact) -> None:
     path = Path(artefact.weights)
     try:
         module.load_state_dict(_state(path, artefact.trust_pickle))
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise ModelError(f"the weights in {path.name} do not fit {artefact.builder}: {error}") from error
+    except MemoryError:
+        raise
+    except Exception as error:
+        why = " ".join(str(error).split())
+        raise ModelError(f"the weights in {path.name} do not fit {artefact.builder}: {why}") from error
 
 
 def _state(path: Path, trust_pickle: bool) -> Any:

@@ -12,6 +12,7 @@ from harness.spec.metrics import CATALOGUE, nearest, split_key
 from harness.spec.policy import Limit, Objective, Policy, scale_of
 from harness.spec.suite import Candidate, Dataset, Offline, Suite
 from harness.spec.target import Target
+from harness.spec.toml import nearest_file
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 SUFFIXES = {
@@ -24,6 +25,8 @@ SUFFIXES = {
     ".fake.toml": "fake",
 }
 PICKLES = (".pt", ".pth", ".joblib", ".pkl")
+PICKLED_FORMATS = ("checkpoint", "sklearn")
+BUILT_FORMATS = ("torch", "sklearn")
 WHY_NO_PICKLE = "unpickling runs whatever code the file contains"
 
 
@@ -32,10 +35,15 @@ def format_of(path: str) -> str | None:
     return next((kind for suffix, kind in SUFFIXES.items() if path.endswith(suffix)), None)
 
 
+def plain_name(text: str) -> str:
+    """Make a name that a candidate may have out of a file's stem."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", text).lstrip("._-") or "model"
+
+
 def check_target(target: Target, where: str) -> None:
     """Raise SpecError where a target's numbers cannot be."""
-    if target.name and not _NAME.fullmatch(target.name):
-        raise SpecError(where, f"name: '{target.name}' is not a name", "letters, digits, '.', '_' and '-'")
+    if target.name:
+        _check_name(target.name, where, "name")
     for key, value in (("limits.cpus", target.limits.cpus), ("limits.memory_mib", target.limits.memory_mib)):
         if value is not None and not 0 < value < math.inf:
             raise SpecError(where, f"{key}: must be above 0, is {value}")
@@ -48,6 +56,8 @@ def check_target(target: Target, where: str) -> None:
 
 def check_suite(suite: Suite, where: str, base: Path) -> None:
     """Raise SpecError for the first thing in a suite that cannot be; paths are relative to `base`."""
+    if suite.name:
+        _check_name(suite.name, where, "name")
     for key, items in (
         ("targets", suite.targets),
         ("candidate", suite.candidate),
@@ -57,6 +67,10 @@ def check_suite(suite: Suite, where: str, base: Path) -> None:
             raise SpecError(where, f"{key}: at least one is needed")
     _unique(where, "candidate", [c.name for c in suite.candidate])
     _unique(where, "scenario", [s.name for s in suite.scenario])
+    for index, scenario in enumerate(suite.scenario):
+        if "." in scenario.name:
+            mend = "a dot parts scenario and metric in a policy"
+            raise SpecError(where, f"scenario[{index}]: the name '{scenario.name}' must have no '.'", mend)
     _unique(where, "targets", list(suite.targets))
     for index, candidate in enumerate(suite.candidate):
         _check_candidate(candidate, suite.trust_pickle, where, f"candidate[{index}]", base)
@@ -69,10 +83,14 @@ def check_suite(suite: Suite, where: str, base: Path) -> None:
     check_policy(suite.policy, where, [s.name for s in suite.scenario])
 
 
+def _check_name(name: str, where: str, key: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise SpecError(where, f"{key}: '{name}' is not a name", "letters, digits, '.', '_' and '-'")
+
+
 def _unique(where: str, key: str, names: list[str]) -> None:
     for index, name in enumerate(names):
-        if not _NAME.fullmatch(Path(name).stem if key == "targets" else name):
-            raise SpecError(where, f"{key}[{index}]: '{name}' is not a name", "letters, digits, '.', '_' and '-'")
+        _check_name(Path(name).stem if key == "targets" else name, where, f"{key}[{index}]")
         if name in names[:index]:
             raise SpecError(where, f"{key}[{index}]: the name '{name}' is already taken", "names are unique")
 
@@ -88,28 +106,32 @@ def _check_candidate(candidate: Candidate, trust: bool, where: str, key: str, ba
         if name is None:
             continue
         if not (base / name).is_file():
-            raise SpecError(where, f"{key}.{field}: no such file: {base / name}", _beside(base / name))
-        if name.endswith(PICKLES) and not trust:
+            raise SpecError(where, f"{key}.{field}: no such file: {base / name}", nearest_file(base / name))
+        pickled = name.endswith(PICKLES) or (field == "path" and candidate.format in PICKLED_FORMATS)
+        if pickled and not trust:
             raise SpecError(
                 where,
                 f"{key}.{field}: '{name}' is a pickle and is refused: {WHY_NO_PICKLE}",
                 "export it to .onnx, .pt2 or .safetensors, or write trust_pickle = true if you made it",
             )
+    _check_format(candidate, where, key)
+
+
+def _check_format(candidate: Candidate, where: str, key: str) -> None:
     if candidate.path is not None and candidate.format is None and format_of(candidate.path) is None:
         mend = f"give 'format', or a file ending in {', '.join(SUFFIXES)}"
         raise SpecError(where, f"{key}.path: the format of '{candidate.path}' is not known", mend)
+    if candidate.path is not None and candidate.format == "torch":
+        raise SpecError(where, f"{key}.format: 'torch' is made by a 'builder', not read from a 'path'")
+    if candidate.builder is not None and candidate.format not in (None, *BUILT_FORMATS):
+        mend = f"one of: {', '.join(BUILT_FORMATS)}"
+        raise SpecError(where, f"{key}.format: a builder cannot make '{candidate.format}'", mend)
 
 
 def _check_builder(builder: str, where: str, key: str) -> None:
     module, colon, function = builder.partition(":")
     if not colon or not module or not function.isidentifier():
         raise SpecError(where, f"{key}: '{builder}' is not of the form 'module:function'")
-
-
-def _beside(path: Path) -> str:
-    if not path.parent.is_dir():
-        return f"the folder {path.parent} does not exist"
-    return nearest(path.name, [p.name for p in path.parent.iterdir() if p.is_file()])
 
 
 def _check_dataset(dataset: Dataset, where: str, base: Path) -> None:
@@ -121,7 +143,7 @@ def _check_dataset(dataset: Dataset, where: str, base: Path) -> None:
         _check_builder(dataset.builder, where, "dataset.builder")
     if dataset.path is not None and not (base / dataset.path).is_file():
         path = base / dataset.path
-        raise SpecError(where, f"dataset.path: no such file: {path}", _beside(path))
+        raise SpecError(where, f"dataset.path: no such file: {path}", nearest_file(path))
     if dataset.synthetic is not None:
         _positive(where, "dataset.synthetic.rows", dataset.synthetic.rows)
         for name, size in dataset.synthetic.dims.items():
@@ -147,6 +169,11 @@ def _check_budget(suite: Suite, where: str) -> None:
                 raise SpecError(where, f"scenario[{index}].batch_sizes: at least one is needed")
             for size in scenario.batch_sizes:
                 _positive(where, f"scenario[{index}].batch_sizes", size)
+            if len(set(scenario.batch_sizes)) != len(scenario.batch_sizes):
+                raise SpecError(where, f"scenario[{index}].batch_sizes: a size is named twice")
+    for key, value in (("max_abs_diff", suite.parity.max_abs_diff), ("top1_agreement", suite.parity.top1_agreement)):
+        if not 0 <= value < math.inf:
+            raise SpecError(where, f"parity.{key}: must be 0 or more, is {value}")
 
 
 def check_policy(policy: Policy, where: str, scenarios: Iterable[str]) -> None:
@@ -169,6 +196,8 @@ def _check_key(key: str, where: str, path: str, scenarios: list[str]) -> None:
         raise SpecError(where, f"{path}: unknown metric '{name}'", nearest(name, list(CATALOGUE)))
     if scenario is not None and scenario not in scenarios:
         raise SpecError(where, f"{path}: unknown scenario '{scenario}'", nearest(scenario, scenarios))
+    if scenario is not None and scenario == scenarios[0]:
+        raise SpecError(where, f"{path}: the suite's first scenario needs no prefix", f"write '{name}'")
     if scenario is not None and CATALOGUE[name].scope == "cell":
         raise SpecError(where, f"{path}: '{name}' belongs to the cell, not to a scenario", f"write '{name}'")
 

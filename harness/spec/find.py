@@ -15,6 +15,7 @@ from harness.spec.metrics import nearest
 from harness.spec.policy import Policy
 from harness.spec.suite import Suite
 from harness.spec.target import Target
+from harness.spec.toml import nearest_file
 
 
 def folder_of(package: str) -> Path:
@@ -34,7 +35,8 @@ def _resolve(name: str, kind: str, where: str, beside: Path | None) -> Path:
     if name.endswith(".toml"):
         path = (beside / name) if beside is not None else Path(name)
         if not path.is_file():
-            raise SpecError(str(path), "no such file", f"{where} names it")
+            named = f" (named by {where})" if beside is not None else ""
+            raise SpecError(str(path), f"no such file{named}", nearest_file(path))
         return path
     found = known(kind, beside)
     if name not in found:
@@ -50,13 +52,9 @@ def load_target(name: str, where: str = "--target", beside: Path | None = None) 
     """
     path = _resolve(name, "targets", where, beside)
     target = toml.read(path, Target)
+    target = msgspec.structs.replace(target, name=target.name or path.stem)
     check_target(target, str(path))
-    return _named(target, path)
-
-
-def _named(target: Target, path: Path) -> Target:
-
-    return msgspec.structs.replace(target, name=target.name or path.stem)
+    return target
 
 
 def load_targets(names: Sequence[str], where: str, beside: Path | None = None) -> tuple[Target, ...]:
@@ -76,7 +74,6 @@ def load_suite(name: str) -> tuple[Suite, Path]:
     Raises:
         SpecError: no such suite, or its file is wrong.
     """
-
     path = _resolve(name, "suites", "suite", None).absolute()
     suite = toml.read(path, Suite)
     suite = msgspec.structs.replace(suite, name=suite.name or path.stem)

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from harness.suites.digits import data
 
 FOLDER = importlib.resources.files("harness.suites.digits")

@@ -1,0 +1,206 @@
+"""The recorded run again: facts, entries, ranking, frames. Expected numbers come from numpy, not from us."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import harness
+from harness.analyse.evidence import open_run, read_verdicts
+from harness.analyse.frames import COLUMNS, measurements
+from harness.errors import EvidenceError
+from harness.pipeline import conclude
+from harness.score.rank import rank
+from harness.spec.metrics import CATALOGUE, split_key
+from harness.spec.policy import Limit, Policy
+
+
+@pytest.fixture
+def entries(recorded):
+    evidence = open_run(recorded)
+    return {entry.candidate: entry for entry in evidence.entries(evidence.record.suite.policy)}
+
+
+def samples(folder, cell, name):
+    paths = sorted((folder / "cells" / cell).glob(f"trial-0[123]/samples/{name}.npy"))
+    return [np.sort(np.load(path)) for path in paths]
+
+
+def log_mean(values):
+    return math.exp(np.mean(np.log(values)))
+
+
+def test_every_cell_has_its_entry_and_its_fate(entries):
+    assert {name: (entry.status, entry.failure) for name, entry in entries.items()} == {
+        "quick": ("measured", None),
+        "slow": ("measured", None),
+        "broken": ("failed", "crash"),
+        "absent": ("skipped", None),
+    }
+    assert entries["broken"].why == "ended by SIGSEGV in phase 'measure:interactive'"
+    assert entries["absent"].why == "target not available here: no such device"
+    assert entries["broken"].metrics == entries["absent"].metrics == {}
+
+
+def test_percentiles_are_per_trial_then_over_trials(entries, recorded):
+    trials = samples(recorded, "quick@box", "interactive")
+    for key, index in (("latency_p50_ms", 20), ("latency_p90_ms", 36)):  # int(40 * p)
+        per_trial = [ordered[index] / 1e6 for ordered in trials]
+        measure = entries["quick"].metrics[key]
+        assert measure.value == pytest.approx(log_mean(per_trial), rel=1e-12)
+        assert entries["quick"].trials[key] == pytest.approx(per_trial, rel=1e-12)
+        assert (measure.n, measure.trials, measure.unit) == (120, 3, "ms")
+        assert measure.low < min(per_trial) * 1.01 and measure.high > max(per_trial) * 0.99
+
+
+def test_a_percentile_of_too_few_samples_has_no_upper_end(entries):
+    for key in ("latency_p99_ms", "latency_p99_9_ms"):
+        assert entries["quick"].metrics[key].high is None
+        assert entries["quick"].metrics[key].value > 1
+    assert entries["quick"].metrics["latency_p90_ms"].high is not None
+
+
+def test_metrics_of_the_second_scenario_carry_its_name(entries, recorded):
+    per_trial = [8 * 40 / (ordered.sum() / 1e9) for ordered in samples(recorded, "quick@box", "offline.b8")]
+    metrics = entries["quick"].metrics
+    assert metrics["offline.throughput_per_s"].value == pytest.approx(log_mean(per_trial), rel=1e-12)
+    assert metrics["offline.best_batch_size"].value == 8
+    assert metrics["throughput_per_s"].value == pytest.approx(996.31, abs=0.01)
+    assert not [key for key in metrics if key.startswith("offline.latency")]
+
+
+def test_what_is_read_and_not_timed(entries):
+    metrics = entries["quick"].metrics
+    assert metrics["load_ms"].value == pytest.approx((2 * 4 * 6) ** (1 / 3))
+    assert (metrics["memory_peak_mib"].value, metrics["artefact_mib"].value) == (30.0, 1.0)
+    assert metrics["artefact_mib"].basis == "exact"
+    assert (metrics["accuracy"].value, metrics["accuracy"].n, metrics["accuracy"].basis) == (0.9, 20, "rows")
+    assert entries["quick"].correct.tolist() == [False, False] + [True] * 18
+    assert entries["slow"].metrics["output_agreement"].value == 0.9
+    assert entries["slow"].metrics["output_max_abs_diff"].value == 1.0
+
+
+def test_cost_is_of_the_fastest_way_that_keeps_the_latency_limit(recorded):
+    evidence = open_run(recorded)
+
+    def costs(most_ms):
+        policy = Policy(limits={"latency_p90_ms": Limit(max=most_ms)})
+        found = {entry.candidate: entry.metrics.get("cost_per_million_usd") for entry in evidence.entries(policy)}
+        return found["quick"], found["slow"]
+
+    def usd(rate):
+        return 0.36 / 3600 * 1e6 / (rate * 0.5)
+
+    quick, slow = costs(5)  # slow takes 6 ms in batches of 8
+    assert quick.value == pytest.approx(usd(3980.16), rel=1e-5)
+    assert slow.value == pytest.approx(usd(330), rel=0.01)
+    quick, slow = costs(1.5)
+    assert quick.value == pytest.approx(usd(996), rel=0.02)
+    assert slow is None
+    assert costs(0.01) == (None, None)
+
+
+def test_flags_say_in_how_many_trials(entries):
+    assert entries["quick"].flags == (
+        "not steady in 1 of 3 trials",
+        "other work on the machine in 1 of 3 trials",
+        "steal in 1 of 3 trials",
+    )
+    assert entries["slow"].flags == ()
+
+
+def test_a_damaged_trial_is_noted_and_the_others_are_used(recorded):
+    evidence = open_run(recorded)
+    (damaged,) = evidence.damaged
+    assert damaged == recorded / "cells" / "slow@box" / "trial-03"
+    assert [facts.block for facts in evidence.trials("slow@box")] == [0, 1]
+    (note,) = [note for note in evidence.notes() if "damaged" in note]
+    assert "offline.b8.npy: damaged: 300 bytes, the outcome says 448" in note
+    assert "harness run --resume" in note
+
+
+def test_a_trial_that_has_not_ended_is_no_trial(recorded):
+    evidence = open_run(recorded)
+    assert [facts.block for facts in evidence.trials("quick@box")] == [0, 1, 2]
+    assert evidence.seconds_of("quick@box", 3) is None
+    assert evidence.seconds_of("quick@box", 0) is not None
+
+
+def test_an_earlier_look_sees_fewer_blocks(recorded):
+    evidence = open_run(recorded)
+    policy = evidence.record.suite.policy
+    found = {entry.candidate: entry for entry in evidence.entries(policy, through=1)}
+    assert found["quick"].metrics["latency_p50_ms"].trials == 1
+    assert found["quick"].metrics["latency_p50_ms"].high is None
+
+
+def test_a_hole_in_the_blocks_is_not_a_number_in_its_place(recorded):
+    (recorded / "cells" / "quick@box" / "trial-02" / "outcome.json").unlink()
+    evidence = open_run(recorded)
+    (quick, *_) = evidence.entries(evidence.record.suite.policy)
+    values = quick.trials["latency_p50_ms"]
+    assert [math.isnan(value) for value in values] == [False, True, False]
+
+
+def test_the_evidence_ranks(recorded):
+    evidence = open_run(recorded)
+    policy = evidence.record.suite.policy
+    made = rank(evidence.entries(policy, {"slow@box": "dropped after block 2"}), policy, suite="recorded", draws=500)
+    assert [(row.candidate, row.status, row.rank) for row in made.rows] == [
+        ("quick", "measured", 1),
+        ("slow", "dropped", None),
+        ("broken", "failed", None),
+        ("absent", "skipped", None),
+    ]
+
+
+def test_the_frame_is_tidy_and_an_unknown_is_never_zero(recorded):
+    ranking = conclude(recorded).ranking
+    frame = measurements(ranking, "interactive")
+    assert tuple(frame.columns) == COLUMNS
+    assert set(frame.candidate) == {"quick", "slow"}
+    assert not frame.duplicated(["candidate", "target", "scenario", "metric"]).any()
+    quick = frame[frame.candidate == "quick"].set_index(["scenario", "metric"])
+    assert math.isnan(quick.loc[("interactive", "latency_p99_ms"), "high"])
+    assert quick.loc[("offline", "throughput_per_s"), "value"] == pytest.approx(3980.16, abs=0.01)
+    cell_wide = frame[frame.scenario.isna()].metric
+    assert {CATALOGUE[key].scope for key in cell_wide} == {"cell"}
+
+
+def test_a_finished_run_loads_into_frames(recorded):
+    ranking = conclude(recorded).ranking
+    loaded = harness.load(recorded)
+    assert loaded.folder == recorded
+    pd.testing.assert_frame_equal(loaded.measurements, measurements(ranking, "interactive"), check_dtype=False)
+    table = loaded.ranking.set_index("candidate")
+    assert table.loc["quick", "rank"] == 1
+    for name in ("broken", "absent"):
+        numbers = table.loc[name, [c for c in table.columns if split_key(c)[1] in CATALOGUE]]
+        assert numbers.isna().all()
+        assert pd.isna(table.loc[name, "score"])
+
+
+@pytest.mark.parametrize("file", ["ranking.json", "measurements.parquet"])
+@pytest.mark.parametrize("harm", [lambda path: path.unlink(), lambda path: path.write_bytes(b"\0harm")])
+def test_a_run_without_a_readable_ranking_says_how_to_derive_it(recorded, file, harm):
+    conclude(recorded)
+    harm(recorded / file)
+    with pytest.raises(EvidenceError, match="harness rank"):
+        harness.load(recorded)
+
+
+@pytest.mark.parametrize("file", ["run.json", "prepare.json", "race.json"])
+def test_damaged_records_are_named(recorded, file):
+    (recorded / file).write_bytes(b'{"id": ')
+    with pytest.raises(EvidenceError, match=file):
+        open_run(recorded)
+        read_verdicts(recorded)
+
+
+def test_a_run_that_was_never_prepared_has_only_skipped_cells(recorded):
+    (recorded / "prepare.json").unlink()
+    evidence = open_run(recorded)
+    assert {entry.status for entry in evidence.entries(evidence.record.suite.policy)} == {"skipped"}

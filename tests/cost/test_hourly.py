@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.cost.hourly import Rate, cost_per_million, is_old, sustainable
+
+POSITIVE = st.floats(1e-6, 1e6)
+
+
+def test_a_million_at_a_hundred_a_second_for_36_cents_an_hour_costs_a_dollar():
+    assert cost_per_million(0.36, 100, 1.0) == pytest.approx(1.0, rel=1e-12)  # 10,000 s = 2.778 h
+    assert cost_per_million(0.36, 100, 0.5) == pytest.approx(2.0, rel=1e-12)
+    assert cost_per_million(0.0, 100, 0.5) == 0.0
+
+
+@given(POSITIVE, POSITIVE, st.floats(0.01, 1))
+def test_cost_is_the_price_of_the_time_a_million_occupy(price, rate, utilisation):
+    hours = 1e6 / rate / utilisation / 3600
+    assert cost_per_million(price, rate, utilisation) == pytest.approx(price * hours, rel=1e-9)
+
+
+RATES = (Rate(100, 1.0), Rate(400, 3.0), Rate(900, 9.0))
+
+
+@pytest.mark.parametrize(("limit", "rate"), [(None, 900), (9.0, 900), (8.99, 400), (1.0, 100), (0.99, None)])
+def test_the_rate_that_counts_keeps_the_limit(limit, rate):
+    assert sustainable(RATES, limit) == rate
+
+
+def test_a_machine_that_cannot_keep_the_limit_has_no_rate_rather_than_none_at_all():
+    assert sustainable([Rate(100, 5.0)], 1.0) is None
+    assert sustainable([], None) is None
+
+
+@given(st.lists(st.builds(Rate, POSITIVE, POSITIVE), min_size=1), POSITIVE, POSITIVE)
+def test_a_looser_limit_never_costs_throughput(rates, limit, more):
+    tight, loose = sustainable(rates, limit), sustainable(rates, limit + more)
+    assert tight is None or (loose is not None and loose >= tight)
+
+
+def test_a_price_is_old_after_a_year():
+    assert not is_old(date(2025, 8, 1), date(2026, 8, 1))
+    assert is_old(date(2025, 8, 1), date(2026, 8, 2))

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from harness.runtimes import registry
+from harness.spec.target import Target
+from harness.spec.wire import Probe
+from harness.worker.prepare import probe
+
+
+def test_listing_names_imports_no_runtime(tmp_path):
+    program = (
+        "import sys; from harness.runtimes import registry; names = registry.names(); "
+        "print(*names); sys.exit(' '.join({'torch', 'onnxruntime', 'harness.runtimes.torch', "
+        "'harness.runtimes.onnxruntime', 'harness.runtimes.fake'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert {"onnxruntime", "torch", "fake"} <= set(done.stdout.split())
+
+
+def test_an_unknown_runtime_lists_those_there_are():
+    with pytest.raises(LookupError, match=r"unknown runtime 'tflite'; registered: .*fake, onnxruntime, torch"):
+        registry.load("tflite")
+
+
+def asked(**fields):
+    return probe(Probe(target=Target(**({"name": "t", "description": "d", "runtime": "fake"} | fields))))
+
+
+def test_a_probe_says_what_a_runtime_loads():
+    outcome = asked()
+    assert (outcome.status, outcome.formats) == ("ok", ("fake",))
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "said"),
+    [
+        ({"runtime": "onxruntime"}, "invalid", "unknown runtime 'onxruntime' (did you mean 'onnxruntime'?)"),
+        (
+            {"runtime": "onnxruntime", "options": {"intra_op_thread": 1}},
+            "invalid",
+            "options.intra_op_thread: unknown key (did you mean 'intra_op_threads'?)",
+        ),
+        (
+            {"runtime": "onnxruntime", "options": {"intra_op_threads": True}},
+            "invalid",
+            "options.intra_op_threads: expected int, got bool",
+        ),
+        (
+            {"runtime": "onnxruntime", "device": "npu"},
+            "unavailable",
+            "device 'npu' is not supported by this runtime (cpu)",
+        ),
+    ],
+)
+def test_a_probe_says_what_is_wrong_or_missing(fields, status, said):
+    if fields["runtime"] == "onnxruntime":
+        pytest.importorskip("onnxruntime")
+    outcome = asked(**fields)
+    assert outcome.status == status
+    assert said in outcome.message
+
+
+def test_a_runtime_that_cannot_be_imported_is_unavailable(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    outcome = asked(runtime="onnxruntime")
+    assert outcome.status == "unavailable"
+    assert "onnxruntime" in outcome.message

@@ -1,0 +1,147 @@
+"""Files that cannot be read, and suites and targets that cannot be found."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.errors import SpecError
+from harness.spec import toml
+from harness.spec.find import known, load_policy, load_suite, load_target, load_targets
+from harness.spec.target import Target
+
+TARGET = 'description = "mine"\nruntime = "fake"\n'
+
+
+def refusal(call, *arguments):
+    with pytest.raises(SpecError) as caught:
+        call(*arguments)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_what_is_not_toml_is_shown_with_line_and_column(tmp_path):
+    path = tmp_path / "t.toml"
+    path.write_text('description = "a"\nruntime = = 3\n')
+    message = refusal(toml.read, path, Target)
+    assert message.startswith(f"{path}: not TOML: ")
+    assert "line 2, column 11" in message
+
+
+def test_what_is_not_utf8_says_so(tmp_path):
+    path = tmp_path / "t.toml"
+    path.write_bytes('description = "ä"'.encode("latin-1"))
+    assert refusal(toml.read, path, Target).startswith(f"{path}: not UTF-8 text: ")
+
+
+def test_a_folder_is_not_a_file(tmp_path):
+    assert refusal(toml.read, tmp_path, Target) == f"{tmp_path}: cannot be read: Is a directory"
+
+
+def test_a_missing_file_comes_with_the_nearest_name(tmp_path):
+    (tmp_path / "policy.toml").touch()
+    (tmp_path / "weights.bin").touch()
+    said = refusal(load_policy, tmp_path / "polcy.toml", ["a"])
+    assert said == f"{tmp_path / 'polcy.toml'}: no such file (did you mean 'policy.toml'?)"
+
+
+def test_a_missing_file_in_a_missing_folder_blames_the_folder(tmp_path):
+    folder = tmp_path / "nowhere"
+    assert refusal(toml.read, folder / "t.toml", Target).endswith(f"no such file (the folder {folder} does not exist)")
+
+
+def test_a_full_folder_is_not_listed_whole(tmp_path):
+    for number in range(100):
+        (tmp_path / f"{number:04d}").touch()
+    said = refusal(toml.read, tmp_path / "zzz", Target)
+    assert said.endswith("(one of the 100 files there: 0000, 0001, 0002, 0003, 0004, 0005, 0006, 0007, …)")
+
+
+def test_an_unknown_suite_comes_with_the_nearest():
+    assert refusal(load_suite, "digit") == "suite: unknown suite 'digit' (did you mean 'digits'?)"
+
+
+def test_an_unknown_target_comes_with_the_nearest_and_with_who_named_it():
+    assert refusal(load_target, "cpu-onx") == "--target: unknown target 'cpu-onx' (did you mean 'cpu-onnx'?)"
+    said = refusal(load_targets, ["cpu-onnx", "cpu-troch"], "s.toml: targets")
+    assert said == "s.toml: targets: unknown target 'cpu-troch' (did you mean 'cpu-torch'?)"
+
+
+def test_a_target_file_that_a_suite_names_is_looked_for_beside_it(tmp_path):
+    (tmp_path / "mine.toml").write_text(TARGET)
+    assert load_target("mine.toml", "s.toml", tmp_path).name == "mine"
+    said = refusal(load_target, "mien.toml", "s.toml: targets", tmp_path)
+    assert said == f"{tmp_path / 'mien.toml'}: no such file (named by s.toml: targets) (did you mean 'mine.toml'?)"
+
+
+def test_a_target_twice_is_refused_also_by_another_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text(TARGET)
+    (tmp_path / "other.toml").write_text(TARGET + 'name = "mine"\n')
+    said = refusal(load_targets, ["mine.toml", "other.toml"], "--target")
+    assert said == "--target: target 'mine' is named twice"
+
+
+def test_nearer_folders_win_over_the_package(tmp_path, monkeypatch):
+    (tmp_path / "targets").mkdir()
+    (tmp_path / "targets" / "cpu-onnx.toml").write_text(TARGET)
+    monkeypatch.chdir(tmp_path)
+    assert load_target("cpu-onnx").description == "mine"
+    assert known("targets")["cpu-torch"].parent != tmp_path / "targets"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[limits]\ncpus = 0", "limits.cpus: must be above 0, is 0.0"),
+        ("[limits]\nmemory_mib = -1", "limits.memory_mib: must be above 0, is -1"),
+        ("[limits]\nmemory = 1", "limits.memory: unknown key (did you mean 'memory_mib'?)"),
+        ('name = "a/b"', "name: 'a/b' is not a name (letters, digits, '.', '_' and '-')"),
+        ('precision = "fp23"', "precision: 'fp23' is not one of the values (did you mean 'fp32'?)"),
+        (
+            '[price]\nmodel = "hourly"\nusd_per_hour = -1\nsource = "s"\nas_of = 2026-01-01',
+            "price.usd_per_hour: must be 0 or more, is -1.0",
+        ),
+        (
+            '[price]\nmodel = "hourly"\nusd_per_hour = 1\nsource = "s"\nas_of = 2026-01-01\nutilisation = 1.5',
+            "price.utilisation: must be above 0 and at most 1, is 1.5",
+        ),
+        (
+            '[price]\nmodel = "hourly"\nusd_per_hour = nan\nsource = "s"\nas_of = 2026-01-01',
+            "price.usd_per_hour: must be 0 or more, is nan",
+        ),
+    ],
+)
+def test_what_a_target_cannot_be(tmp_path, text, said):
+    path = tmp_path / "t.toml"
+    path.write_text(TARGET + text)
+    assert refusal(load_target, str(path)) == f"{path}: {said}"
+
+
+def test_a_target_file_whose_stem_is_no_name_needs_one(tmp_path):
+    path = tmp_path / "my target.toml"
+    path.write_text(TARGET)
+    assert "name: 'my target' is not a name" in refusal(load_target, str(path))
+    path.write_text(TARGET + 'name = "mine"')
+    assert load_target(str(path)).name == "mine"
+
+
+def test_a_policy_file_holds_a_policy_and_nothing_else(tmp_path):
+    path = tmp_path / "p.toml"
+    path.write_text("[policy.limits]\naccuracy = { min = 0.9 }\n")
+    assert load_policy(path, ["a"]).limits["accuracy"].min == 0.9
+    path.write_text('description = "x"\n[policy]\n')
+    assert refusal(load_policy, path, ["a"]) == f"{path}: description: unknown key (one of: policy)"
+
+
+@pytest.mark.parametrize("name", ["digits", "quick"])
+def test_the_suites_that_come_along_are_right(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    suite, path = load_suite(name)
+    assert suite.name == name
+    load_targets(suite.targets, "t", path.parent)
+
+
+def test_every_target_that_comes_along_is_right(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert {load_target(name).name for name in known("targets")} == set(known("targets"))
