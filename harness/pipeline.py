@@ -11,10 +11,11 @@ import msgspec
 from harness import plan
 from harness.analyse.evidence import Evidence, Verdicts, open_run, read_verdicts
 from harness.analyse.remarks import remarked
+from harness.artefacts import refuse_changed
 from harness.errors import EvidenceError
 from harness.jobs import first_look
 from harness.measure import Measuring
-from harness.prepare import Launch, Preparation, refuse_changed
+from harness.prepare import Launch, Preparation
 from harness.report.files import write_reports
 from harness.report.observe import Observer, Quiet
 from harness.report.show import Ranked
@@ -126,7 +127,7 @@ def _notes(evidence: Evidence, verdicts: Verdicts, policy: Policy | None) -> lis
         tied = listed(verdicts.tied)
         notes.append(f"the race ended in a tie: {tied} cannot differ from the leader by more than the margin")
     share = evidence.prepared.window_share
-    if share < 1:
+    if share < 0.995:
         notes.append(f"measured windows were shortened to {share:.0%} of the suite's seconds to keep to its budget")
     if policy is not None and verdicts.drops:
         names = ", ".join(drop.cell for drop in verdicts.drops)

@@ -96,10 +96,7 @@ def _without_suite(models: Sequence[str]) -> Suite:
     """Make a suite of bare model files: synthetic inputs, wide scales."""
     named = zip(_names(models), models, strict=True)
     candidates = tuple(Candidate(name=name, path=str(Path(model).absolute())) for name, model in named)
-    formats = {format_of(name) for name in models}
-    targets = (
-        ("cpu-onnx",) if formats == {"onnx"} else ("cpu-torch",) if formats == {"pt2"} else ("cpu-onnx", "cpu-torch")
-    )
+    targets = ("cpu-onnx",) if all(name.endswith(".onnx") for name in models) else ("cpu-onnx", "cpu-torch")
     suite = Suite(
         name="models",
         description="models without a suite: synthetic inputs, no labels, so no accuracy",

@@ -16,7 +16,7 @@ from harness.spec.target import Target
 def report(record: RunRecord, ranking: Ranking, policy: Policy) -> str:
     """Return the report of a run as Markdown."""
     parts = [
-        f"# {record.suite.name}: {record.suite.description}",
+        f"# {record.suite.name}: {' '.join(record.suite.description.split())}",
         _decision(ranking),
         "## Ranking",
         _ranking(ranking, policy),

@@ -103,7 +103,9 @@ def synthesise(tensors: Sequence[Tensor], spec: Synthetic, seed: int) -> dict[st
 
 
 def _draw(tensor: Tensor, spec: Synthetic, seed: int) -> Array:
-    if tensor.dtype is None or tensor.dtype == object or tensor.shape == ("...",):
+    if tensor.dtype == object:
+        raise ModelError(f"input '{tensor.name}' takes text, which cannot be drawn; give a [dataset]")
+    if tensor.dtype is None or tensor.shape == ("...",):
         raise ModelError(f"input '{tensor.name}' does not say its dtype and shape; give a [dataset]")
     shape = [spec.rows] + [d if isinstance(d, int) else spec.dims.get(d, _DEFAULT_DIM) for d in tensor.shape[1:]]
     rng = np.random.default_rng([seed, zlib.crc32(tensor.name.encode())])

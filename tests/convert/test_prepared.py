@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.artefacts import cache_folder
 from harness.plan import Cell
-from harness.prepare import Preparation, Probed, cache_folder
+from harness.prepare import Preparation, Probed
 from harness.runs import RunRecord
 from harness.spec.suite import Candidate, Parity, Suite, Synthetic
 from harness.spec.wire import Artefact, Convert, Outcome

@@ -15,9 +15,8 @@ def main() -> int:
     figures = measure_all()
     for f in figures:
         wanted = f"{f.low:g} … {f.high:g}"
-        print(
-            f"{'ok    ' if f.reached else 'MISSED'} {f.value:10.4g} {f.unit:12} wanted {wanted:14} n={f.n:<10,} {f.name}"
-        )
+        mark = "ok    " if f.reached else "MISSED"
+        print(f"{mark} {f.value:10.4g} {f.unit:12} wanted {wanted:14} n={f.n:<12,} {f.name}")
     return 0 if all(f.reached for f in figures) else 1
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.artefacts import store
 from harness.errors import EvidenceError
-from harness.prepare import _store
 from harness.runs import new_folder
 from harness.spec.wire import Outcome
 from harness.trial.launch import run_job
@@ -66,11 +66,11 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, disk: Di
     made.mkdir()
     (made / "model.onnx").write_bytes(bytes(100 << 10))
     write_outcome(made, Outcome(status="ok", files={"model.onnx": 100 << 10}))
-    assert _store(made, disk.path / "kept") == disk.path / "kept"
+    assert store(made, disk.path / "kept") == disk.path / "kept"
     disk.leave(40)
-    assert _store(made, disk.path / "full") == made
+    assert store(made, disk.path / "full") == made
     disk.read_only()
-    assert _store(made, disk.path / "refused") == made
+    assert store(made, disk.path / "refused") == made
     assert {path.name for path in disk.path.iterdir()} == {"kept", "balloon"}, "no half of a copy is left"
 
 
