@@ -7,7 +7,8 @@ from pathlib import Path
 
 from harness import plan
 from harness.analyse.certificate import bounds, certificate
-from harness.analyse.evidence import Drop, Evidence, Verdicts
+from harness.analyse.evidence import Evidence
+from harness.analyse.verdicts import Drop, Verdicts
 from harness.jobs import LEAST_SAMPLES, Jobs, first_look
 from harness.prepare import Launch
 from harness.race import broken_limit, per_objective, rule_of, single_metric, values_of
@@ -119,7 +120,7 @@ class Measuring:
             broken = broken_limit(entries[name], policy, level) or self._certified_broken(name, entries[name])
             if broken is not None:
                 key, p = broken
-                why = f"dropped after block {blocks}: the limit on {short_name(key)} is certainly broken"
+                why = f"left after block {blocks}: the limit on {short_name(key)} is certainly broken"
                 self._drops.append(Drop(cell=name, block=blocks, why=why, n=blocks, p=p))
 
     def _certified_broken(self, name: str, entry: Entry) -> tuple[str, None] | None:
@@ -200,7 +201,7 @@ def _as_drop(drop: racing.Drop, names: tuple[str, ...], blocks: int, ratio: bool
     """Say a drop in words; effects are log-ratios of the single metric (`ratio`), or differences in score."""
     leader = names[drop.leader]
     by = f"{math.expm1(drop.effect):.1%}" if ratio else f"{drop.effect:.3f} of score"
-    why = f"dropped after block {blocks}: worse than {leader} by {by} (n = {drop.n} blocks, p = {drop.p:.2g})"
+    why = f"left after block {blocks}: worse than {leader} by {by} (n = {drop.n} blocks, p = {drop.p:.2g})"
     return Drop(cell=names[drop.cell], block=blocks, why=why, leader=leader, n=drop.n, p=drop.p, effect=drop.effect)
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 
 from harness import plan
-from harness.analyse.evidence import Evidence, Verdicts, open_run, read_verdicts
+from harness.analyse.evidence import Evidence, open_run
 from harness.analyse.remarks import remarked
+from harness.analyse.verdicts import Verdicts, read_verdicts
 from harness.artefacts import refuse_changed
 from harness.errors import EvidenceError
 from harness.jobs import first_look
@@ -110,7 +111,7 @@ def conclude(folder: Path, policy: Policy | None = None) -> Ranked:
     evidence = open_run(folder)
     verdicts = read_verdicts(folder)
     judged_by = policy or evidence.record.suite.policy
-    dropped = {drop.cell: drop.why for drop in verdicts.drops} if policy is None else {}
+    dropped = {drop.cell: drop for drop in verdicts.drops} if policy is None else {}
     entries = remarked(evidence.entries(judged_by, dropped), evidence, judged_by)
     ranking = rank(entries, judged_by, suite=evidence.record.suite.name, seed=evidence.record.seed)
     notes = (*ranking.notes, *_notes(evidence, verdicts, policy))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.analyse.trials import TrialFacts, rates_at
+from harness.analyse.verdicts import Drop
 from harness.cost.hourly import cost_per_million, sustainable
 from harness.evaluate import quality
 from harness.plan import Cell
@@ -33,7 +34,7 @@ def entry(
     labels: Array | None,
     predictions: Array | None,
     reference: Array | None,
-    dropped: str | None = None,
+    dropped: Drop | None = None,
 ) -> Entry:
     """Make the scorer's entry of one cell from its trials (of which one failure fails the cell).
 
@@ -41,7 +42,7 @@ def entry(
         labels: the dataset's labels, if any.
         predictions: the outputs of the variant that ran, one row per dataset row.
         reference: the outputs of the suite's reference, likewise.
-        dropped: why the cell left the race before the end, if it did.
+        dropped: how the cell left the race before the end, if it did.
     """
     make = partial(Entry, candidate=cell.candidate.name, target=cell.target.name)
     if ready.status == "skipped":
@@ -61,7 +62,8 @@ def entry(
     metrics |= _quality(cell, labels if fits else None, predictions, reference)
     return make(
         status="dropped" if dropped else "measured",
-        why=dropped or "",
+        why=dropped.why if dropped else "",
+        beaten_by=dropped.leader if dropped else "",
         metrics=metrics,
         trials={key: _by_block(per_trial) for key, per_trial in values.items()},
         correct=_correct(cell, labels if fits else None, predictions),

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from numpy.typing import NDArray
 
 from harness.analyse.cells import entry
 from harness.analyse.trials import TrialFacts, read_trial
+from harness.analyse.verdicts import Drop
 from harness.errors import EvidenceError
 from harness.plan import Cell, cells
 from harness.runs import Prepared, Ready, RunRecord, read_prepared, read_run, trial_folder
@@ -20,28 +20,6 @@ from harness.spec.policy import Policy
 from harness.trial.folder import read_array
 
 Array = NDArray[Any]
-
-
-class Drop(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a cell left the race: after which block, against whom, how sure."""
-
-    cell: str
-    block: int
-    why: str
-    leader: str = ""
-    n: int = 0
-    p: float | None = None
-    effect: float | None = None
-
-
-class Verdicts(msgspec.Struct, frozen=True, kw_only=True):
-    """`race.json`: who was dropped, and how measuring ended."""
-
-    drops: tuple[Drop, ...] = ()
-    ended: str = ""
-    tied: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    schema: str = "harness/race/1"
 
 
 class Evidence:
@@ -102,7 +80,7 @@ class Evidence:
         return all(result.samples >= samples for result in results)
 
     def entries(
-        self, policy: Policy, dropped: Mapping[str, str] | None = None, through: int | None = None
+        self, policy: Policy, dropped: Mapping[str, Drop] | None = None, through: int | None = None
     ) -> list[Entry]:
         """Return the scorer's entries of all cells.
 
@@ -177,18 +155,3 @@ def open_run(folder: Path) -> Evidence:
     evidence = Evidence(folder, read_run(folder), read_prepared(folder))
     evidence.refresh()
     return evidence
-
-
-def read_verdicts(folder: Path) -> Verdicts:
-    """Read `race.json`; empty where the run did not get that far.
-
-    Raises:
-        EvidenceError: it is damaged.
-    """
-    path = folder / "race.json"
-    if not path.exists():
-        return Verdicts()
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Verdicts)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise EvidenceError(f"{path}: cannot be read: {error}") from error

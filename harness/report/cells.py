@@ -76,9 +76,9 @@ def status(row: Row) -> str:
     """Return what became of the row, in one or two words."""
     if row.status == "failed":
         return f"failed: {row.failure}"
-    if row.status == "measured":
-        return "" if row.eligible else "not eligible"
-    return row.status
+    if row.status == "skipped":
+        return row.status
+    return "" if row.eligible else "not eligible"
 
 
 def why(row: Row, most: int = 2) -> str:

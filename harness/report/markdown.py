@@ -87,7 +87,7 @@ def _escaped(text: str) -> str:
 
 
 def _row(row: Row) -> str:
-    reasons = _bullets(row.reasons)
+    reasons = _bullets([*row.reasons, *row.remarks])
     return f"### {row.candidate} on {row.target}\n\n{reasons or '- nothing to say'}"
 
 

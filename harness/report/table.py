@@ -17,7 +17,7 @@ from harness.score.records import Ranking, Row
 from harness.score.words import listed, short_name
 from harness.spec.policy import Policy, keys_of
 
-_STYLES = {"failed": "red", "skipped": "bright_black", "dropped": "bright_black"}
+_STYLES = {"failed": "red", "skipped": "bright_black"}
 _GAP = 3
 _WHY = 32
 
@@ -88,7 +88,7 @@ def _table(columns: Sequence[_Column], rows: Sequence[Row], ranked: int, title: 
         last = column.heading == "why"
         table.add_column(column.heading, justify="right" if column.right else "left", no_wrap=not last, overflow="fold")
     for index, row in enumerate(rows):
-        style = "bold" if row.rank == 1 else _STYLES.get(row.status, "" if row.rank else "yellow")
+        style = "bold" if row.rank == 1 else "" if row.rank else _STYLES.get(row.status, "yellow")
         table.add_row(*(escape(column.texts[index]) for column in columns), style=style)
         if index + 1 == ranked < len(rows):
             table.add_section()

@@ -47,7 +47,7 @@ def assess(entry: Entry, policy: Policy, weighting: Weighting) -> Assessed:
         if (found := estimates[key]) is not None
     }
     verdict = _with_objectives(judge(entry, estimates, policy), entry, policy, weighting)
-    eligible = entry.status == "measured" and not verdict.reasons
+    eligible = entry.status not in NO_RESULT and not verdict.reasons
     return Assessed(entry, estimates, utilities, verdict, eligible, _score(entry, utilities, policy, weighting))
 
 

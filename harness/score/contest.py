@@ -72,6 +72,7 @@ def stand(
     scores = np.array([row.score or 0.0 for row in rows])
     values = {key: _values(rows, key) for key in weighting.keys}
     found = compare(scores, [loads_of(row.estimates, weighting, policy) for row in rows], beyond_margin(scores, values))
+    _remember(found, rows)
     beats = dominators(_gains(values, policy, len(rows)))
     odds = _odds(rows, utilities, weighting, noise)
     return [
@@ -88,6 +89,15 @@ def stand(
         )
         for index in range(len(rows))
     ]
+
+
+def _remember(found: Comparison, rows: Sequence[Assessed]) -> None:
+    """Let what a race has decided stand: fewer comparisons, at planned looks, tell more than all pairs here."""
+    place = {name_of(row.entry): index for index, row in enumerate(rows)}
+    for index, row in enumerate(rows):
+        winner = place.get(row.entry.beaten_by)
+        if winner is not None:
+            found.better[winner, index], found.better[index, winner] = True, False
 
 
 def _losses(row: Assessed, first: Assessed, weighting: Weighting) -> dict[str, float]:

@@ -21,7 +21,7 @@ def explain(ranking: Ranking, policy: Policy, row: Row) -> list[str]:
     first = next((each for each in ranking.rows if each.eligible), None)
     parts: tuple[Callable[[], list[str]], ...] = (
         lambda: [_headline(row, ranking)],
-        lambda: list(row.reasons),
+        lambda: [*row.reasons, *row.remarks],
         lambda: _limits(row, policy),
         lambda: _objectives(row, first, policy),
         lambda: _against_first(row, first, policy),
@@ -31,8 +31,6 @@ def explain(ranking: Ranking, policy: Policy, row: Row) -> list[str]:
 
 
 def _headline(row: Row, ranking: Ranking) -> str:
-    if row.status == "dropped":
-        return f"{name_of(row)} is not ranked: it was dropped from the race"
     if not row.eligible:
         return f"{name_of(row)} is not eligible"
     among = sum(each.eligible for each in ranking.rows)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.score.assess import Assessed, assess, estimates_of
+from harness.score.assess import NO_RESULT, Assessed, assess, estimates_of
 from harness.score.contest import Standing, blocks_of, draw_scores, stand, weighted
 from harness.score.estimate import Floats
 from harness.score.reasons import notes_of, reasons_of
@@ -26,7 +26,9 @@ def rank(entries: Sequence[Entry], policy: Policy, *, suite: str, draws: int = 1
     candidate and target, which must be unique.
     """
     weighting, left_out = _weighting(entries, policy)
-    rows = sorted((assess(entry, policy, weighting) for entry in entries), key=_place)
+    judged = [assess(entry, policy, weighting) for entry in entries]
+    top = max((row.score for row in judged if _may_lead(row) and row.score is not None), default=np.inf)
+    rows = sorted(judged, key=lambda row: _place(row, top))
     noise = Noise(draws, seed)
     scored = [row for row in rows if row.score is not None]
     utilities = draw_scores(scored, weighting, policy, noise)
@@ -47,13 +49,22 @@ def _weighting(entries: Sequence[Entry], policy: Policy) -> tuple[Weighting, lis
     return weighting, [key for key in full.keys if key not in weighting.keys]
 
 
-def _place(row: Assessed) -> tuple[bool, int, float, str, str]:
-    """Sort key: eligible, then by status, then by score, then by name."""
+def _may_lead(row: Assessed) -> bool:
+    return row.eligible and row.entry.status == "measured"
+
+
+def _place(row: Assessed, top: float) -> tuple[bool, bool, float, int, str, str]:
+    """Sort key: eligible, then with a result, then by score, then by name.
+
+    A row that left the race was found to be worse than one that stayed: its score counts as `top` at most, and
+    at equal scores it comes second.
+    """
     score = np.inf if row.score is None else -row.score
     return (
         not row.eligible,
+        row.entry.status in NO_RESULT,
+        max(score, -top) if row.entry.status == "dropped" else score,
         _GROUPS.index(row.entry.status),
-        score,
         row.entry.candidate,
         row.entry.target,
     )
@@ -98,6 +109,7 @@ def _row(row: Assessed, standing: Standing | None, interval: tuple[float, float]
         metrics=entry.metrics,
         utilities=row.utilities,
         flags=entry.flags,
+        remarks=entry.remarks,
         gap=gap.value if gap else None,
         gap_low=gap.low if gap else None,
         gap_high=gap.high if gap else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.score.assess import ONE_TRIAL, Assessed
+from harness.score.assess import NO_RESULT, ONE_TRIAL, Assessed
 from harness.score.contest import Standing
 from harness.score.records import Row
 from harness.score.words import listed, name_of, percent, short_name, worse_word
@@ -17,15 +17,15 @@ def reasons_of(row: Assessed, standing: Standing | None, policy: Policy) -> tupl
     """List a row's reasons: what the run said of it first, then the decision's."""
     entry = row.entry
     why = [entry.why] if entry.why else []
-    if entry.status in ("failed", "skipped", "dropped"):
-        return (*(why or [entry.failure or entry.status]), *entry.remarks, *_flags(row))
+    if entry.status in NO_RESULT:
+        return (*(why or [entry.failure or entry.status]), *_flags(row))
     said = [*row.verdict.reasons]
     if standing is not None:
         said += _place(standing, row.score is not None) + _dominated(row, standing, policy)
         said = said or _behind(standing)
     if not row.certain:
         said.append(ONE_TRIAL)
-    return (*why, *said, *row.verdict.remarks, *entry.remarks, *_flags(row))
+    return (*why, *said, *row.verdict.remarks, *_flags(row))
 
 
 def notes_of(rows: Sequence[Row], left_out: Sequence[str]) -> tuple[str, ...]:

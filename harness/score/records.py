@@ -33,7 +33,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     `metrics` are keyed as in the policy (plain keys belong to the suite's first scenario). `trials` holds
     the per-trial values of a metric, NaN-padded by block: index b is the trial of block b, so that rows
     can be compared within blocks. `correct` marks, per dataset row, whether the prediction was right.
-    `remarks` are said with the row's reasons and decide nothing.
+    `remarks` are told with the row and decide nothing. A dropped entry was measured until it left the race, where
+    `beaten_by` (candidate@target) was found to be better.
     """
 
     candidate: str
@@ -46,6 +47,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     correct: NDArray[np.bool_] | None = None
     flags: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    beaten_by: str = ""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +81,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, Measure]
     utilities: dict[str, float]
     flags: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     gap: float | None = None
     gap_low: float | None = None
     gap_high: float | None = None
@@ -87,7 +90,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ranking(msgspec.Struct, frozen=True, kw_only=True):
-    """The decision: rows best first (then ineligible, dropped, failed, skipped), and notes on all of it."""
+    """The decision: rows best first (then what is not eligible, failed, skipped), and notes on all of it."""
 
     suite: str
     rows: tuple[Row, ...]

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 import harness
-from harness.analyse.evidence import open_run, read_verdicts
+from harness.analyse.evidence import open_run
 from harness.analyse.frames import COLUMNS, measurements
+from harness.analyse.verdicts import Drop, read_verdicts
 from harness.errors import EvidenceError
 from harness.pipeline import conclude
 from harness.score.rank import rank
@@ -148,10 +149,11 @@ def test_a_hole_in_the_blocks_is_not_a_number_in_its_place(recorded):
 def test_the_evidence_ranks(recorded):
     evidence = open_run(recorded)
     policy = evidence.record.suite.policy
-    made = rank(evidence.entries(policy, {"slow@box": "dropped after block 2"}), policy, suite="recorded", draws=500)
+    drop = Drop(cell="slow@box", block=2, why="left after block 2", leader="quick@box")
+    made = rank(evidence.entries(policy, {"slow@box": drop}), policy, suite="recorded", draws=500)
     assert [(row.candidate, row.status, row.rank) for row in made.rows] == [
         ("quick", "measured", 1),
-        ("slow", "dropped", None),
+        ("slow", "dropped", 2),
         ("broken", "failed", None),
         ("absent", "skipped", None),
     ]

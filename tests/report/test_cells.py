@@ -62,7 +62,7 @@ def test_ranks_show_their_ties_and_scores_their_intervals():
         ({"eligible": False}, "not eligible"),
         ({"status": "failed", "failure": "oom", "eligible": False}, "failed: oom"),
         ({"status": "skipped", "eligible": False}, "skipped"),
-        ({"status": "dropped", "eligible": False}, "dropped"),
+        ({"status": "dropped"}, ""),
     ],
 )
 def test_what_became_of_a_row(fields, text):

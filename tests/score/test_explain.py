@@ -56,10 +56,11 @@ def test_a_failed_row_says_why(make, policy, field):
 def test_a_dropped_row_says_where_it_stood(make, fastest):
     entries = [
         make.entry("a", {P50: STEADY}),
-        make.entry("b", {P50: 2 * STEADY}, status="dropped", why="behind"),
+        make.entry("b", {P50: 2 * STEADY}, status="dropped", why="behind", beaten_by="a@cpu", remarks=("by the way",)),
     ]
     lines = say(entries, fastest, "b")
-    assert lines[:2] == ["b@cpu is not ranked: it was dropped from the race", "behind"]
+    assert lines[0].startswith("b@cpu: rank 2 of 2; score ")
+    assert lines[1:4] == ["behind", "dominated by a@cpu: slower", "by the way"]
 
 
 def test_a_tie_says_how_many_blocks_would_settle_it(make, fastest):

@@ -33,7 +33,7 @@ def field(make):
         cell("cheap", 3.0, 0.06, 40),
         cell("slow", 7.1, 0.1, 20),
         cell("wrong", 0.6, 0.1, 200),
-        cell("gone", 4.0, 0.9, 30, status="dropped", why="dropped after block 5: 40 % behind good, p = 0.001"),
+        cell("gone", 4.0, 0.9, 30, status="dropped", why="left after block 5: 40 % behind good", beaten_by="good@cpu"),
         make.entry("big", status="failed", failure="oom", why="ended by the memory limit while loading"),
         make.entry("odd", status="skipped", why="no GPU here"),
     ]
@@ -42,27 +42,45 @@ def field(make):
 def test_every_row_has_its_place_and_its_reasons(field, policy):
     made, rows = decide(field, policy)
     assert [row.candidate for row in made.rows] == [
-        "good", "poor", "cheap", "slow", "wrong", "gone", "big", "odd",
+        "good", "poor", "cheap", "gone", "slow", "wrong", "big", "odd",
     ]  # fmt: skip
-    assert [row.rank for row in made.rows] == [1, 2, 3, None, None, None, None, None]
+    assert [row.rank for row in made.rows] == [1, 2, 3, 4, None, None, None, None]
     assert rows["good"].reasons == ("best score",)
     assert rows["poor"].reasons == ("dominated by good@cpu: slower and dearer, no better in accuracy",)
     assert rows["cheap"].reasons == ("behind good@cpu, most of all in p99",)
     assert rows["wrong"].reasons == ("accuracy 0.9 [0.887, 0.913] is below 0.95",)
     assert rows["slow"].reasons == ("p99 7.1 ms [6.96, 7.24] exceeds 5 ms",)
-    assert rows["gone"].reasons == ("dropped after block 5: 40 % behind good, p = 0.001",)
+    assert rows["gone"].reasons[0] == "left after block 5: 40 % behind good"
     assert rows["big"].reasons == ("ended by the memory limit while loading",)
     assert rows["odd"].reasons == ("no GPU here",)
 
 
 def test_what_is_not_ranked_has_no_rank_chance_or_front(field, policy):
     _, rows = decide(field, policy)
-    for name in ("wrong", "slow", "gone", "big", "odd"):
+    for name in ("wrong", "slow", "big", "odd"):
         row = rows[name]
         assert not row.eligible and not row.pareto and not row.tie
         assert (row.rank, row.rank_low, row.rank_high, row.p_best, row.acceptability) == (None,) * 5
-    assert rows["gone"].metrics and rows["gone"].score is not None
+    assert rows["slow"].metrics and rows["slow"].score is not None
     assert rows["big"].score is None
+
+
+def test_what_a_race_decided_stands(make, policy):
+    """Two rows that five blocks cannot tell apart here, but the race has."""
+    noisy = np.array([1.0, 1.3, 0.8, 1.1, 0.95])
+    entries = [
+        make.entry("a", {P99: noisy, COST: noisy * 0.2}, correct=make.right(2000, range(30))),
+        make.entry("b", {P99: noisy[::-1] * 1.02, COST: noisy[::-1] * 0.2}, correct=make.right(2000, range(30))),
+    ]
+    tied = rank(entries, policy, suite="s", draws=200)
+    assert [row.rank for row in tied.rows] == [1, 1]
+    loser, winner = tied.rows[0].candidate, tied.rows[1].candidate
+    told = [
+        msgspec.structs.replace(e, status="dropped", beaten_by=f"{winner}@cpu") if e.candidate == loser else e
+        for e in entries
+    ]
+    made = rank(told, policy, suite="s", draws=200)
+    assert [(row.candidate, row.rank, row.tie) for row in made.rows] == [(winner, 1, False), (loser, 2, False)]
 
 
 def test_the_winner_in_numbers(field, policy):

@@ -8,20 +8,14 @@ place in the shuffled block. The best cell is cell 0; the second is 5 % slower; 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy import special
 
-from harness.stats.racing import Rule, race
+from harness.selftest.races import BLOCKS, Floats, Step, chosen, run, utilities
+from harness.stats.racing import Rule
 
-Floats = npt.NDArray[np.float64]
-Step = Callable[[Floats, set[int]], tuple[set[int], bool]]
-
-GAP = 1.05
-BLOCKS = 60
 FIELDS = tuple((cells, spread) for cells in (12, 40) for spread in (0.02, 0.05, 0.10))
 
 
@@ -31,54 +25,6 @@ class Outcome(NamedTuple):
     time: float
     kept: float
     races: int
-
-
-def utilities(
-    rng: np.random.Generator,
-    cells: int,
-    spread: float,
-    slowest: float = 3.0,
-    gap: float = GAP,
-    wild: int | None = None,
-    blocks: int = BLOCKS,
-) -> Floats:
-    """Draw -log(metric) as values[block, cell]; cell `wild` has three times the spread of the others."""
-    truth = np.zeros(cells)
-    truth[1] = np.log(gap)
-    truth[2:] = rng.uniform(np.log(gap), np.log(slowest), cells - 2)
-    spreads = np.full(cells, spread)
-    if wild is not None:
-        spreads[wild] *= 3.0
-    slots = np.arange(blocks * cells)
-    host = 0.2 * np.sin(slots / cells / 9.0)
-    host += np.cumsum(rng.standard_normal(slots.size)) * 0.03 / np.sqrt(cells)
-    places = np.argsort(rng.random((blocks, cells)), axis=1)
-    drift = np.take_along_axis(host.reshape(blocks, cells), places, axis=1)
-    return -(truth + drift + spreads * rng.standard_normal((blocks, cells)))
-
-
-def run(truth: Floats, step: Step) -> tuple[float, bool]:
-    """Race through the blocks; give the share of trials that were run and whether cell 0 survived."""
-    blocks, cells = truth.shape
-    alive, seen, trials = set(range(cells)), np.full(truth.shape, np.nan), 0
-    for block in range(blocks):
-        running = sorted(alive)
-        seen[block, running] = truth[block, running]
-        trials += len(running)
-        alive, settled = step(seen[: block + 1], alive)
-        if settled:
-            break
-    return trials / truth.size, 0 in alive
-
-
-def chosen(rule: Rule) -> Step:
-    """Give the step of the rule under test."""
-
-    def step(seen: Floats, alive: set[int]) -> tuple[set[int], bool]:
-        decision = race(seen, alive, rule)
-        return set(decision.alive), decision.settled
-
-    return step
 
 
 def plain(rule: Rule) -> Step:

@@ -1,0 +1,94 @@
+"""The lognormal sleeper: percentiles that are known in closed form, against the intervals reported for them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from scipy import special
+
+from harness.analyse.trials import read_trial
+from harness.selftest.field import MEDIAN_MS, Plan, record_of, run
+from harness.selftest.inline import run_inline
+from harness.selftest.records import Finding, Setting, at_least
+from harness.spec.metrics import PERCENTILES
+from harness.spec.policy import Objective, Policy
+from harness.spec.wire import Artefact, Trial
+
+SIGMA = 0.5
+CONFIDENCE = 0.95
+WANTED = {200: 185}
+"""METHOD.md's bound for the full test; other counts get the binomial one."""
+SAMPLES = 6_000
+SPREAD = 0.15
+BY_P99 = Policy(objectives={"latency_p99_ms": Objective(weight=1, target=MEDIAN_MS / 10, limit=MEDIAN_MS * 100)})
+OVER_PROCESSES = Plan(blocks=4, samples=1_000, policy=BY_P99)
+_WITHIN, _BETWEEN = 3, 4  # random streams
+
+
+def truth_ms(p: float) -> float:
+    """Give the p-quantile of a lognormal of the scripted median and sigma."""
+    return MEDIAN_MS * math.exp(SIGMA * float(special.ndtri(p)))
+
+
+def within_a_trial(setting: Setting) -> list[Finding]:
+    """Cover p99 and p99.9 of single trials by the intervals that reading the trial gives."""
+    times = setting.size(40, 200)
+    keys = ("latency_p99_ms", "latency_p99_9_ms")
+    covered = dict.fromkeys(keys, 0)
+    for seed in setting.seeds(_WITHIN, times):
+        with setting.folder() as base:
+            folder = _one_trial(base, seed)
+            facts = read_trial(folder, 0, "interactive")
+        for key in keys:
+            quantile = facts.quantiles.get(key) if facts else None
+            covered[key] += quantile is not None and quantile.low <= truth_ms(PERCENTILES[key]) <= quantile.high
+    return [_finding(f"lognormal sleeper, p{_percent(key)}", key, covered[key], times, "a trial") for key in keys]
+
+
+def over_processes(setting: Setting) -> list[Finding]:
+    """Cover p99 of a cell whose processes differ by the interval that its row shows."""
+    times, key, covered = setting.size(40, 200), "latency_p99_ms", 0
+    script = {"latency_ms": MEDIAN_MS, "sigma": SIGMA, "process_spread": SPREAD}
+    for seed in setting.seeds(_BETWEEN, times):
+        with setting.folder() as base:
+            measure = run(base, {"sleeper": script}, OVER_PROCESSES, seed).ranking.rows[0].metrics[key]
+        ends = measure.low, measure.high
+        covered += ends[0] is not None and ends[1] is not None and ends[0] <= truth_ms(PERCENTILES[key]) <= ends[1]
+    where = f"{OVER_PROCESSES.blocks} processes that differ by {SPREAD:.0%}"
+    return [_finding("lognormal sleeper, row's p99", key, covered, times, where)]
+
+
+def _one_trial(base: Path, seed: int) -> Path:
+    """Run one trial of a sleeper, as long as p99.9 needs; returns its folder."""
+    plan = Plan(blocks=1, samples=SAMPLES)
+    record = record_of(base, {"sleeper": {"latency_ms": MEDIAN_MS, "sigma": SIGMA}}, plan, seed)
+    folder, candidate = base / "trial", record.suite.candidate[0]
+    job = Trial(
+        candidate=candidate,
+        target=record.targets[0],
+        artefact=Artefact(format="fake", path=str(base / str(candidate.path))),
+        scenarios=record.suite.scenario,
+        synthetic=record.suite.dataset.synthetic,
+        seed=seed,
+        min_samples=SAMPLES,
+        predict=False,
+    )
+    run_inline(folder, job)
+    return folder
+
+
+def _finding(test: str, key: str, covered: int, times: int, where: str) -> Finding:
+    least = WANTED.get(times, at_least(times, CONFIDENCE))
+    ratio = truth_ms(PERCENTILES[key]) / MEDIAN_MS
+    return Finding(
+        test,
+        f"{ratio:.3g} × median; {where}",
+        f"the 95 % interval covers it in {covered} of {times}",
+        f"at least {least}",
+        covered >= least,
+    )
+
+
+def _percent(key: str) -> str:
+    return f"{100 * PERCENTILES[key]:g}"

@@ -1,0 +1,129 @@
+"""The launcher without a process leaves what the one with a process leaves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from harness.runs import trial_folder
+from harness.selftest.field import MEDIAN_MS, Plan, record_of, run
+from harness.selftest.inline import run_inline
+from harness.spec.target import Target
+from harness.spec.wire import Artefact, Noise, Probe, Trial
+from harness.trial.folder import read_array, read_events, read_outcome
+from harness.trial.launch import run_job
+
+SCRIPT = {"latency_ms": MEDIAN_MS, "sigma": 0.1, "process_spread": 0.02, "drift_amplitude": 0.1, "creep": 1e-5}
+
+
+def job_of(base: Path, **script) -> Trial:
+    record = record_of(base, {"one": SCRIPT | script}, Plan(blocks=1, samples=500), seed=5)
+    candidate = record.suite.candidate[0]
+    return Trial(
+        candidate=candidate,
+        target=record.targets[0],
+        artefact=Artefact(format="fake", path=str(base / candidate.path)),
+        scenarios=record.suite.scenario,
+        synthetic=record.suite.dataset.synthetic,
+        seed=5,
+        sequence=3,
+    )
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def shape(value: object) -> object:
+    """Keep a JSON value's keys and types only."""
+    if isinstance(value, dict):
+        return {key: shape(each) for key, each in value.items()}
+    return [shape(each) for each in value] if isinstance(value, list) else type(value).__name__
+
+
+def test_the_evidence_is_the_same(tmp_path):
+    folders = {launch: tmp_path / launch.__name__ for launch in (run_inline, run_job)}
+    job = job_of(tmp_path)
+    outcomes = {launch: launch(folder, job) for launch, folder in folders.items()}
+    ours, theirs = folders[run_inline], folders[run_job]
+    assert outcomes[run_inline].status == "ok"
+    assert files(ours) == files(theirs)
+    assert read_outcome(ours) == outcomes[run_inline]
+    by_file = [shape(json.loads((folder / "outcome.json").read_bytes())) for folder in (ours, theirs)]
+    for found in by_file:
+        found.pop("noise", None)  # zero counts are left out
+    assert by_file[0] == by_file[1]
+    assert [e.phase for e in read_events(ours)[0]] == [e.phase for e in read_events(theirs)[0]]
+    assert (ours / "telemetry.csv").read_text() == (theirs / "telemetry.csv").read_text().splitlines()[0] + "\n"
+    for name in outcomes[run_inline].files:
+        assert np.array_equal(read_array(ours / name), read_array(theirs / name))
+
+
+def test_a_virtual_trial_says_the_same_whoever_ran_it(tmp_path):
+    timeless = {"load_ns": 0, "duration_ns": 0, "memory": None, "noise": Noise()}
+    ours, theirs = (
+        msgspec.structs.replace(launch(tmp_path / launch.__name__, job_of(tmp_path)), **timeless)
+        for launch in (run_inline, run_job)
+    )
+    assert ours == theirs
+
+
+@pytest.mark.parametrize(("at", "failure"), [("load", "load_error"), ("measure", "crash"), ("first", "load_error")])
+def test_failures_have_the_same_names(tmp_path, at, failure):
+    job = job_of(tmp_path, fail_at=at, fail_how="raise")
+    found = [launch(tmp_path / launch.__name__, job) for launch in (run_inline, run_job)]
+    assert [outcome.failure for outcome in found] == [failure, failure]
+    assert found[0].message == found[1].message
+    assert "scripted failure" in (tmp_path / "run_inline" / "worker.log").read_text()
+
+
+def test_other_jobs_are_done_too(tmp_path):
+    outcome = run_inline(tmp_path / "probe", Probe(target=Target(name="t", description="", runtime="fake")))
+    assert outcome.status == "ok"
+    assert outcome.formats == ("fake",)
+
+
+def medians(base: Path, scripts: dict, blocks: int) -> dict[str, np.ndarray]:
+    folder = run(base, scripts, Plan(blocks=blocks, samples=64, race="off"), seed=2).folder
+    paths = {name: [trial_folder(folder, f"{name}@fake", b) / "samples" for b in range(blocks)] for name in scripts}
+    return {
+        name: np.array([np.median(read_array(path / "interactive.npy")) / 1e6 for path in of_trials])
+        for name, of_trials in paths.items()
+    }
+
+
+def test_process_effects_are_independent_between_candidates_and_from_block_to_block(tmp_path):
+    blocks = 36
+    found = medians(
+        tmp_path, {name: {"latency_ms": 1.0, "process_spread": 0.02, "seed": n} for n, name in enumerate("ab")}, blocks
+    )
+    one, two = (np.log(found[name]) for name in "ab")
+    for effects in (one, two):
+        assert 0.014 < effects.std() < 0.026
+        assert abs(np.corrcoef(effects[1:], effects[:-1])[0, 1]) < 0.45
+    assert abs(np.corrcoef(one, two)[0, 1]) < 0.45
+
+
+def test_drift_is_the_hosts_and_the_same_for_all(tmp_path):
+    drift = {"latency_ms": 1.0, "drift_amplitude": 0.1}
+    found = medians(tmp_path, {"a": drift, "b": drift | {"seed": 7}}, 20)
+    swing = np.exp(0.1 * np.sin(2 * np.pi * np.arange(40) / 40))
+    assert np.allclose(sorted(np.concatenate([found["a"], found["b"]])), sorted(swing), rtol=1e-5)
+    assert np.abs(np.log(found["a"] / found["b"])).max() < 0.1 * 2 * np.pi / 40
+
+
+def test_a_long_trial_does_not_repeat_its_latencies(tmp_path):
+    folder = tmp_path / "long"
+    job = msgspec.structs.replace(
+        job_of(tmp_path, creep=0.0),
+        scenarios=(msgspec.structs.replace(job_of(tmp_path).scenarios[0], max_samples=9_000),),
+        min_samples=9_000,
+    )
+    run_inline(folder, job)
+    samples = read_array(folder / "samples/interactive.npy")
+    assert len(samples) == 9_000
+    assert not np.array_equal(samples[:4_000], samples[4_096:8_096])

@@ -1,0 +1,159 @@
+"""The selftest passes on this instrument, and fails on a broken one: each check, broken where it looks."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import msgspec
+import numpy as np
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from harness import plan
+from harness.errors import EvidenceError
+from harness.score.rank import rank
+from harness.selftest import order, prove, races, show
+from harness.selftest.records import Finding, Setting, at_least, at_most
+from harness.stats.quantiles import Quantile, summarise
+
+SIZES = {80: 10, 150: 150, 400: 400}
+
+
+class Nobody:
+    """Watches nothing."""
+
+    def begin(self, name):
+        pass
+
+    def step(self, done, of):
+        pass
+
+    def end(self, name, passed, seconds):
+        pass
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Do a part of what --quick does, except where thousands take no time."""
+    monkeypatch.setattr(Setting, "size", lambda self, quick, full: SIZES.get(quick, max(2, quick // 5)))
+
+
+def verdicts(name: str) -> list[Finding]:
+    return [each.finding for each in prove.prove(0, True, Nobody(), {name: prove.CHECKS[name]})]
+
+
+@pytest.mark.parametrize("name", prove.CHECKS)
+def test_this_instrument_is_honest(name):
+    for finding in verdicts(name):
+        assert finding.passed, finding
+
+
+def without_blocks(names, seed, number):
+    """Run all trials of one cell, then all of the next: AAAA BBBB."""
+    return tuple(plan.Planned(name, number, 8 * place + number) for place, name in enumerate(names))
+
+
+def halved(samples, ps, confidence=0.95):
+    """Give intervals of half the width."""
+    found = summarise(samples, ps, confidence)
+    return {p: Quantile(q.value, (q.value + q.low) / 2, (q.value + q.high) / 2) for p, q in found.items()}
+
+
+def min_max(entries, policy, **how):
+    """Score on the scale from the field's best to its worst."""
+    scales = {
+        key: msgspec.structs.replace(objective, limit=max(entry.metrics[key].value for entry in entries))
+        for key, objective in policy.objectives.items()
+        if key != "accuracy"
+    }
+    return rank(entries, msgspec.structs.replace(policy, objectives=policy.objectives | scales), **how)
+
+
+def no_limit(target):
+    return None
+
+
+def blind(*args):
+    return 0.0
+
+
+BROKEN = {
+    "trials are not run in blocks": ("A/A", [("harness.plan.block", without_blocks)]),
+    "everything within 20 % ties": (
+        "power",
+        [("harness.score.compare.TIE_MARGIN_LOG", 0.2), ("harness.stats.racing._level", lambda *args: 1e-12)],
+    ),
+    "intervals of trials are too narrow": ("lognormal sleeper", [("harness.analyse.trials.summarise", halved)]),
+    "intervals of cells are too narrow": (
+        "lognormal sleeper, over processes",
+        [("harness.stats.across._half_width", blind)],
+    ),
+    "the memory limit is not enforced": ("OOM", [("harness.jobs.memory_limit", no_limit)]),
+    "MB are taken for MiB": ("memory", [("harness.analyse.trials._MIB", 1_000_000)]),
+    "scores are scaled over the field": ("rank invariance", [("harness.selftest.order.rank", min_max)]),
+    "steal is overlooked": ("noise flags", [("harness.analyse.trials.STEAL_LIMIT", 0.1)]),
+    "every trial is flagged": ("noise flags", [("harness.analyse.trials.OTHERS_LIMIT", 0.0)]),
+    "the race drops whoever is behind": ("race", [("harness.stats.racing._level", lambda *args: 0.5)]),
+    "limits are certified too soon": (
+        "certified limits",
+        [("harness.selftest.races.certify_in_order", partial(races.certify_in_order, alpha=0.3))],
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_broken_instrument_fails(fault, monkeypatch):
+    name, changes = BROKEN[fault]
+    for where, what in changes:
+        monkeypatch.setattr(where, what)
+    found = verdicts(name)
+    assert not all(finding.passed for finding in found), found
+
+
+def test_a_check_that_breaks_down_has_failed():
+    def broken(setting):
+        raise EvidenceError("no room")
+
+    (proved,) = prove.prove(0, True, Nobody(), {"broken": broken})
+    assert not proved.finding.passed
+    assert "no room" in proved.finding.found
+
+
+@pytest.mark.parametrize(("passed", "code", "word"), [(True, 0, "passed"), (False, 1, "failed")])
+def test_the_exit_code_says_whether_all_passed(passed, code, word, monkeypatch):
+    from harness.cli import app
+
+    def check(setting):
+        setting.step(1, 2)
+        return [Finding("A [test]", "truth", "found", "wanted", passed)]
+
+    monkeypatch.setattr(prove, "CHECKS", {"a check": check})
+    result = CliRunner().invoke(app, ["selftest", "--quick", "--seed", "3"])
+    assert result.exit_code == code
+    assert f"a check: {word}" in result.output
+    assert "A [test]" in result.output
+
+
+def test_a_terminal_gets_bars(tmp_path):
+    with (tmp_path / "out").open("w") as file:
+        console = Console(file=file, force_terminal=True, width=100)
+        with show.watcher(console) as watching:
+            watching.begin("one [check]")
+            watching.step(1, 3)
+            watching.end("one [check]", True, 0.1)
+    assert "one [check]" in (tmp_path / "out").read_text()
+
+
+def test_the_slack_is_the_binomial_one():
+    assert (at_most(400, 0.05), at_least(200, 0.95), at_most(10, 0.0), at_least(10, 1.0)) == (31, 182, 0, 10)
+    rng = np.random.default_rng(0)
+    assert (rng.binomial(400, 0.05, 20_000) > at_most(400, 0.05)).mean() <= 0.012
+    assert (rng.binomial(400, 0.05, 20_000) > at_most(400, 0.05) - 1).mean() > 0.01
+
+
+def test_the_dominated_candidate_is_there_to_be_left_out():
+    names = order.field(np.random.default_rng(0))
+    assert len(names) == 5
+    assert max(names, key=lambda name: names[name]["latency_ms"]) == order.DOMINATED
+    assert min(names, key=lambda name: names[name]["accuracy"]) == order.DOMINATED
