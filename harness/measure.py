@@ -201,7 +201,7 @@ def _as_drop(drop: racing.Drop, names: tuple[str, ...], blocks: int, ratio: bool
     """Say a drop in words; effects are log-ratios of the single metric (`ratio`), or differences in score."""
     leader = names[drop.leader]
     by = f"{math.expm1(drop.effect):.1%}" if ratio else f"{drop.effect:.3f} of score"
-    why = f"left after block {blocks}: worse than {leader} by {by} (n = {drop.n} blocks, p = {drop.p:.2g})"
+    why = f"left after block {blocks}: {by} behind {leader} (n = {drop.n} blocks, p = {drop.p:.2g})"
     return Drop(cell=names[drop.cell], block=blocks, why=why, leader=leader, n=drop.n, p=drop.p, effect=drop.effect)
 
 

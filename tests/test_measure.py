@@ -71,7 +71,7 @@ def test_a_clearly_worse_row_is_dropped_after_five_blocks_and_says_so(suite):
     ranked = run(*suite({"fast": 1.0, "near": 1.005, "slow": 2.0}))
     slow = row(ranked, "slow")
     assert slow.status == "dropped" and slow.rank == 3 and not slow.tie
-    assert "worse than" in slow.reasons[0] and "n = 5 blocks" in slow.reasons[0]
+    assert "behind fast@anywhere" in slow.reasons[0] and "n = 5 blocks" in slow.reasons[0]
     assert len(open_run(ranked.folder).trials("slow@anywhere")) == 5
     assert row(ranked, "fast").status == "measured"
 

@@ -115,7 +115,8 @@ def rates_at(facts: TrialFacts, latency_key: str) -> list[Rate]:
 
 def _flags(folder: Path, outcome: Outcome) -> tuple[str, ...]:
     """Name what may have spoilt a trial: an unsteady warm-up, steal, other work on the machine."""
-    flags = [] if all(result.steady for result in outcome.scenarios) else ["not steady"]
+    steady = all(result.steady for result in outcome.scenarios if result.kind == "single_stream")
+    flags = [] if steady else ["not steady"]
     shares = host_shares(folder)
     if shares is not None and shares.steal > STEAL_LIMIT:
         flags.append("steal")

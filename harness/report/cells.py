@@ -82,11 +82,14 @@ def status(row: Row) -> str:
 
 
 def why(row: Row, most: int = 2) -> str:
-    """Return the first reasons as one text; ties are left to the rank, the rest to `harness show`."""
+    """Return the first reasons as one text; ties are left to the rank, the rest to `harness show`.
+
+    A row that left the race needs no more than that.
+    """
     said = [reason for reason in row.reasons if not reason.startswith("ties with ")]
     flagged = [reason for reason in said if reason.startswith("flagged: ")][:1]
-    plain = [reason for reason in said if not reason.startswith("flagged: ")][:most]
-    return "; ".join(first_line(reason) for reason in [*plain, *flagged])
+    plain = [reason for reason in said if not reason.startswith("flagged: ")]
+    return "; ".join(first_line(reason) for reason in [*plain[: 1 if row.status == "dropped" else most], *flagged])
 
 
 def first_line(text: str) -> str:

@@ -19,6 +19,7 @@ from harness.score.words import name_of
 from harness.spec.policy import Policy
 
 _WEIGHTS = 6  # random stream
+_NOTHING = 1e-18  # variance of a score
 
 
 class Odds(NamedTuple):
@@ -92,11 +93,15 @@ def stand(
 
 
 def _remember(found: Comparison, rows: Sequence[Assessed]) -> None:
-    """Let what a race has decided stand: fewer comparisons, at planned looks, tell more than all pairs here."""
+    """Let what a race has decided stand: fewer comparisons, at planned looks, tell more than all pairs here.
+
+    A race knows how trials differ, but not what else is uncertain: which rows the dataset happens to have. Where
+    a pair differs in that as well, the comparison of all there is decides.
+    """
     place = {name_of(row.entry): index for index, row in enumerate(rows)}
     for index, row in enumerate(rows):
         winner = place.get(row.entry.beaten_by)
-        if winner is not None:
+        if winner is not None and found.gaps[winner][index].fixed <= _NOTHING:
             found.better[winner, index], found.better[index, winner] = True, False
 
 

@@ -21,7 +21,7 @@ def reasons_of(row: Assessed, standing: Standing | None, policy: Policy) -> tupl
         return (*(why or [entry.failure or entry.status]), *_flags(row))
     said = [*row.verdict.reasons]
     if standing is not None:
-        said += _place(standing, row.score is not None) + _dominated(row, standing, policy)
+        said += _place(standing, row.score is not None) + _unsure(row, standing) + _dominated(row, standing, policy)
         said = said or _behind(standing)
     if not row.certain:
         said.append(ONE_TRIAL)
@@ -51,6 +51,15 @@ def notes_of(rows: Sequence[Row], left_out: Sequence[str]) -> tuple[str, ...]:
 def _place(standing: Standing, scored: bool) -> list[str]:
     best = ["best score"] if standing.leads and scored else []
     return best + ([f"ties with {listed(standing.ties)}"] if standing.ties else [])
+
+
+def _unsure(row: Assessed, standing: Standing) -> list[str]:
+    """Say why a row that lost its race may still tie with its winner."""
+    if row.entry.beaten_by not in standing.ties:
+        return []
+    known = row.entry.correct
+    rows = f" of {len(known):,} rows" if known is not None else ""
+    return [f"more trials would not tell it from {row.entry.beaten_by}: what is left is the dataset{rows}"]
 
 
 def _dominated(row: Assessed, standing: Standing, policy: Policy) -> list[str]:

@@ -24,7 +24,7 @@ Clock = Callable[[], int]
 Samples = NDArray[np.int64]
 _CHUNK = 16_384
 _FIRST_CHUNK = 64
-_GLANCE = 5
+_GLANCE = 10
 
 
 def timed(infer: Infer, feeds: Iterator[Feed], count: int, clock: Clock) -> list[int]:
@@ -62,7 +62,7 @@ class WarmUp(NamedTuple):
 def warm_up(infer: Infer, feeds: Iterator[Feed], clock: Clock, rule: WarmUpRule, most_seconds: float) -> WarmUp:
     """Run windows until two in a row agree, or until the limit: the rule's, or `most_seconds` if that is less.
 
-    A window is as many inferences as fill `rule.window_seconds`, within the rule's bounds; five inferences
+    A window is as many inferences as fill `rule.window_seconds`, within the rule's bounds; ten inferences
     tell how many that are.
     """
     limit_ns = min(rule.max_seconds, most_seconds) * 1e9

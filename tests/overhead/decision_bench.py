@@ -52,7 +52,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--suite", default="digits")
     parser.add_argument("--target", action="append", help="repeatable; default: cpu-onnx and cpu-onnx-1t")
-    parser.add_argument("--blocks", type=int, default=12, help="the most trials of a cell")
+    parser.add_argument("--blocks", type=int, default=30, help="the most trials of a cell")
     parser.add_argument("--budget", type=float, default=1800.0, help="seconds of each run; ample by default")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="keep both runs here")

@@ -83,6 +83,24 @@ def test_what_a_race_decided_stands(make, policy):
     assert [(row.candidate, row.rank, row.tie) for row in made.rows] == [(winner, 1, False), (loser, 2, False)]
 
 
+def test_a_race_does_not_decide_what_the_dataset_leaves_open(make, policy):
+    """Trials tell the two apart, but one of them is right on three rows more of 300: that may be luck."""
+    entries = [
+        make.entry("a", {P99: STEADY, COST: 0.2 * STEADY}, correct=make.right(300, range(3))),
+        make.entry(
+            "b",
+            {P99: 1.001 * STEADY, COST: 0.2 * STEADY},
+            correct=make.right(300, range(3, 9)),
+            status="dropped",
+            why="left after block 5",
+            beaten_by="a@cpu",
+        ),
+    ]
+    made = rank(entries, policy, suite="s", draws=500)
+    assert [(row.candidate, row.rank, row.tie) for row in made.rows] == [("a", 1, True), ("b", 1, True)]
+    assert any("what is left is the dataset of 300 rows" in reason for reason in made.rows[1].reasons)
+
+
 def test_the_winner_in_numbers(field, policy):
     _, rows = decide(field, policy)
     good = rows["good"]
