@@ -21,9 +21,3 @@ class EvidenceError(HarnessError):
 
 class BusyError(HarnessError):
     """Another run is measuring on this machine."""
-
-
-class StrictError(HarnessError):
-    """Some cell failed and the user asked for `--strict`."""
-
-    exit_code = 5

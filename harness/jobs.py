@@ -27,11 +27,6 @@ STRETCH = 2.0
 """To reach its least samples a window may be this much longer than the suite says."""
 
 
-def first_look(record: RunRecord) -> int:
-    """Return after how many blocks a cell may be dropped."""
-    return 3 if record.quick else 5
-
-
 class Jobs:
     """Makes the jobs of one run."""
 
@@ -80,7 +75,7 @@ class Jobs:
         windows = math.fsum(scenario.seconds for scenario in self._record.suite.scenario) * planned
         took = {name: self._evidence.seconds_of(name, 0) for name in self._names}
         overheads = {name: max(0.0, seconds - windows) for name, seconds in took.items() if seconds is not None}
-        blocks = max(1, max(self._record.suite.budget.trials, first_look(self._record)) - 1)
+        blocks = max(1, plan.planned_blocks(self._record.suite, self._record.quick) - 1)
         spent = self._prepared.spent_s + math.fsum(seconds for seconds in took.values() if seconds is not None)
         return plan.window_share(self._record.suite, overheads, blocks, spent)
 

@@ -9,7 +9,7 @@ from harness import plan
 from harness.analyse.certificate import bounds, certificate
 from harness.analyse.evidence import Evidence
 from harness.analyse.verdicts import Drop, Verdicts
-from harness.jobs import LEAST_SAMPLES, Jobs, first_look
+from harness.jobs import LEAST_SAMPLES, Jobs
 from harness.prepare import Launch
 from harness.race import broken_limit, per_objective, rule_of, single_metric, values_of
 from harness.report.observe import Observer, Progress
@@ -36,7 +36,7 @@ class Measuring:
         self._names = tuple(cell.name for cell in self._evidence.cells)
         self._jobs = Jobs(folder, record, prepared, self._evidence)
         self._rule = rule_of(
-            record.suite.policy, record.suite.budget.race, record.suite.budget.max_trials, first_look(record)
+            record.suite.policy, record.suite.budget.race, record.suite.budget.max_trials, plan.first_look(record.quick)
         )
         self._drops: list[Drop] = []
         self._tied: tuple[str, ...] = ()

@@ -51,6 +51,16 @@ def block(names: Sequence[str], seed: int, number: int) -> tuple[Planned, ...]:
     return tuple(Planned(names[i], number, start + position) for position, i in enumerate(order))
 
 
+def first_look(quick: bool) -> int:
+    """Return after how many blocks a cell may be dropped."""
+    return 3 if quick else 5
+
+
+def planned_blocks(suite: Suite, quick: bool) -> int:
+    """Return how many blocks the windows are sized for."""
+    return max(suite.budget.trials, first_look(quick))
+
+
 def window_share(suite: Suite, overheads_s: Mapping[str, float], blocks: int, already_spent_s: float) -> float:
     """Return the share of each scenario's `seconds` that lets `blocks` blocks fit the budget.
 

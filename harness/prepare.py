@@ -11,16 +11,28 @@ from typing import NamedTuple
 
 import msgspec
 
-from harness.artefacts import cache_folder, cache_key, complete, digest_of, file_digest, store, with_companions
+from harness import plan
+from harness.artefacts import (
+    cache_folder,
+    cache_key,
+    complete,
+    digest_of,
+    file_digest,
+    refuse_changed,
+    store,
+    with_companions,
+)
 from harness.convert.ways import too_far, wanted_format
-from harness.errors import SpecError
+from harness.errors import EvidenceError, SpecError
 from harness.plan import Cell
-from harness.runs import Ready, RunRecord
+from harness.report.observe import Observer
+from harness.runs import Prepared, Ready, RunRecord, read_prepared
 from harness.spec.check import format_of
 from harness.spec.find import known, load_target
 from harness.spec.suite import Candidate
 from harness.spec.target import Target
 from harness.spec.wire import Artefact, Convert, Job, MakeDataset, Outcome, Probe
+from harness.trial.folder import read_outcome, write_json
 from harness.trial.launch import run_job
 
 Launch = Callable[..., Outcome]
@@ -154,6 +166,56 @@ class Preparation:
         shutil.rmtree(folder, ignore_errors=True)
         timeout = max(300.0, self._record.suite.budget.phase_timeout_s)
         return self._launch(folder, job, python=python, timeout_s=timeout)
+
+
+def prepare(folder: Path, record: RunRecord, observer: Observer, launch: Launch) -> Prepared:
+    """Probe targets, make the dataset and the artefacts, and decide how long windows may be."""
+    done = _earlier(folder)
+    if done is not None:
+        return done
+    begin = time.monotonic()
+    work = Preparation(folder, record, launch, observer.say)
+    probes = {target.name: work.probe(target) for target in record.targets}
+    dataset, digest = work.dataset()
+    ready = {
+        cell.name: work.cell(cell, probes[cell.target.name], dataset, digest)
+        for cell in plan.cells(record.suite, record.targets)
+    }
+    spent = time.monotonic() - begin
+    prepared = Prepared(
+        cells=ready,
+        dataset=str(dataset.relative_to(folder)) if dataset else None,
+        dataset_digest=digest,
+        window_share=_window_share(record, ready, spent),
+        spent_s=spent,
+    )
+    write_json(folder / "prepare.json", prepared)
+    return prepared
+
+
+def _earlier(folder: Path) -> Prepared | None:
+    """Return what an earlier attempt prepared, if all of it can still be read; else it is made again.
+
+    Raises:
+        SpecError: an artefact is another one now.
+    """
+    try:
+        done = read_prepared(folder)
+        if done is None or (done.dataset is not None and read_outcome(folder / done.dataset) is None):
+            return None
+    except EvidenceError:
+        return None
+    artefacts = [ready.artefact for ready in done.cells.values() if ready.artefact is not None]
+    if not all(Path(artefact.path).is_file() for artefact in artefacts if artefact.path is not None):
+        return None
+    for artefact in artefacts:
+        refuse_changed(artefact)
+    return done
+
+
+def _window_share(record: RunRecord, ready: dict[str, Ready], spent_s: float) -> float:
+    overheads = {name: r.overhead_s for name, r in ready.items() if r.status == "ok"}
+    return plan.window_share(record.suite, overheads, plan.planned_blocks(record.suite, record.quick), spent_s)
 
 
 def probe_all() -> dict[str, Outcome | SpecError]:

@@ -19,7 +19,6 @@ from harness.spec.target import Target
 from harness.spec.wire import Artefact, Failure, ParityReport
 from harness.trial.folder import cannot_write, write_json
 
-DEFAULT_ROOT = "results"
 T = TypeVar("T")
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, cast
 
 import numpy as np
 
-from harness.runtimes.base import Array, Feed, Infer, ModelError, Tensor, local_path
+from harness.runtimes.base import Infer, ModelError, Tensor, local_path
 from harness.spec.target import Target
 from harness.spec.wire import Artefact
 
@@ -117,11 +117,3 @@ class OnnxRuntime:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def run_model(path: str, feed: Feed) -> Sequence[Array]:
-    """Run the ONNX file at `path` once on `feed`; for parity checks."""
-    import onnxruntime as ort
-
-    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return cast(Sequence[Array], session.run(None, feed))

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from harness.pipeline import conclude, measure, prepare
-from harness.prepare import Launch
+from harness.pipeline import conclude, measure
+from harness.prepare import Launch, prepare
 from harness.report.observe import Quiet
 from harness.report.show import Ranked
 from harness.runs import RunRecord, write_run

@@ -1,0 +1,39 @@
+"""What must be said beside a ranking: how measuring ended, what was assumed, what cannot be used."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from harness.analyse.evidence import Evidence
+from harness.analyse.verdicts import Verdicts
+from harness.cost.hourly import is_old
+from harness.runs import RunRecord
+from harness.score.words import listed
+from harness.spec.policy import Policy
+
+
+def notes_of(evidence: Evidence, verdicts: Verdicts, policy: Policy | None) -> list[str]:
+    """Say how measuring ended, how it was shortened, and what of the evidence cannot be used."""
+    notes = [f"measuring ended: {verdicts.ended}"] if verdicts.ended else ["measuring has not ended"]
+    if verdicts.tied:
+        tied = listed(verdicts.tied)
+        notes.append(f"the race ended in a tie: {tied} cannot differ from the leader by more than the margin")
+    if evidence.record.synthetic_policy and policy is None:
+        notes.append("no suite was given: ranked by p99 alone; write a suite with `harness init` for more")
+    share = evidence.prepared.window_share
+    if share < 0.995:
+        notes.append(f"measured windows were shortened to {share:.0%} of the suite's seconds to keep to its budget")
+    if policy is not None and verdicts.drops:
+        names = ", ".join(drop.cell for drop in verdicts.drops)
+        notes.append(f"ranked by another policy than the race was run by; it gave fewer trials to {names}")
+    return [*notes, *verdicts.notes, *_money(evidence.record), *evidence.notes()]
+
+
+def _money(record: RunRecord) -> list[str]:
+    """Say what costs assume, and which prices are old."""
+    priced = [(target.name, target.price) for target in record.targets if target.price is not None]
+    shares = sorted({price.utilisation for _, price in priced})
+    said = [f"cost assumes machines that are busy {' or '.join(f'{share:.0%}' for share in shares)} of the time"]
+    day = date.fromisoformat(record.created[:10])
+    old = [f"{name} ({price.as_of})" for name, price in priced if is_old(price.as_of, day)]
+    return (said if priced else []) + ([f"prices more than a year old: {listed(old)}"] if old else [])
