@@ -60,7 +60,7 @@ def record_of(base: Path, scripts: Scripts, plan: Plan, seed: int) -> RunRecord:
     )
     return RunRecord(
         id="selftest",
-        created="",
+        created="2026-01-01T00:00:00+00:00",
         suite=suite,
         suite_file=str(base / "selftest.toml"),
         base=str(base),

@@ -24,7 +24,8 @@ Clock = Callable[[], int]
 Samples = NDArray[np.int64]
 _CHUNK = 16_384
 _FIRST_CHUNK = 64
-_GLANCE = 10
+_GLANCE = 3
+_FEWEST = 5
 
 
 def timed(infer: Infer, feeds: Iterator[Feed], count: int, clock: Clock) -> list[int]:
@@ -62,14 +63,16 @@ class WarmUp(NamedTuple):
 def warm_up(infer: Infer, feeds: Iterator[Feed], clock: Clock, rule: WarmUpRule, most_seconds: float) -> WarmUp:
     """Run windows until two in a row agree, or until the limit: the rule's, or `most_seconds` if that is less.
 
-    A window is as many inferences as fill `rule.window_seconds`, within the rule's bounds; ten inferences
-    tell how many that are.
+    A window is as many inferences as fill `rule.window_seconds`, within the rule's bounds; three
+    inferences tell how many that are, and a window has at least five.
     """
     limit_ns = min(rule.max_seconds, most_seconds) * 1e9
     glance = timed(infer, feeds, _GLANCE, clock)
     typical = max(float(np.median(glance)), 1.0)
-    window = int(min(rule.most, max(_GLANCE, rule.window_seconds * 1e9 / typical)))
+    window = int(min(rule.most, max(_FEWEST, rule.window_seconds * 1e9 / typical)))
     spent, count = sum(glance), _GLANCE
+    if spent >= limit_ns:
+        return WarmUp(False, count, typical)
     previous: list[int] | None = None
     while True:
         current = timed(infer, feeds, window, clock)

@@ -49,7 +49,7 @@ class Runs:
         )
         record = RunRecord(
             id="r",
-            created="",
+            created="2026-01-01T00:00:00+00:00",
             suite=suite,
             suite_file="s.toml",
             base=str(self.folder),

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,18 @@ def run_cli(*args: object, env: Mapping[str, str] | None = None) -> subprocess.C
 
 @contextmanager
 def started_cli(*args: object) -> Iterator[subprocess.Popen[str]]:
-    """Start `harness` as the leader of its own process group; nothing of it outlives the test."""
+    """Start `harness` as the leader of its own process group; nothing of it outlives the test.
+
+    SIGINT means what it does at a terminal, also where the tests themselves were started to ignore it (as shells
+    do for what they put in the background).
+    """
     process = subprocess.Popen(
-        command(*args), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command(*args),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     try:
         yield process
