@@ -43,6 +43,7 @@ class Measuring:
         self._settled = False
         self._spent_s = prepared.spent_s
         self._block_s: list[float] = []
+        self._done = 0
 
     def run(self) -> Verdicts:
         """Race, then spend what is left on the finalists' tails; returns (and keeps) what was decided."""
@@ -50,6 +51,7 @@ class Measuring:
         while not ended:
             self._run_block(number, self._alive())
             number += 1
+            self._done = number
             self._judge(number)
             ended = self._why_end(number)
         notes = self._tails(number)
@@ -58,13 +60,13 @@ class Measuring:
         return verdicts
 
     def _alive(self) -> list[str]:
-        """Return the cells that can still be measured and have not been dropped."""
+        """Return the cells that can still be measured, as far as the blocks done so far tell."""
         dropped = {drop.cell for drop in self._drops}
         ready = self._prepared.cells
         return [
             name
             for name in self._names
-            if name not in dropped and ready[name].status == "ok" and not self._evidence.failed(name)
+            if name not in dropped and ready[name].status == "ok" and not self._evidence.failed(name, self._done)
         ]
 
     def _run_block(self, number: int, alive: list[str], min_samples: int = LEAST_SAMPLES) -> None:

@@ -154,6 +154,23 @@ def test_a_resumed_run_decides_as_an_unbroken_one(suite):
     assert all((path / "outcome.json").stat().st_mtime_ns == at for path, at in finished.items())
 
 
+def test_a_resumed_run_does_not_know_of_failures_to_come(suite):
+    """The fastest one fails after it has dropped the others; begun again, it still does."""
+
+    def launch(folder, job, **options):
+        if getattr(job, "block", 0) == 5 and job.candidate.name == "fast":
+            job = msgspec.structs.replace(job, artefact=msgspec.structs.replace(job.artefact, path="/nowhere"))
+        return run_inline(folder, job, **options)
+
+    folder, record = suite({"fast": 1.0, "near": 1.015, "slow": 2.0})
+    run(folder, record, launch=launch)
+    before = read_verdicts(folder)
+    assert [drop.leader for drop in before.drops] == ["fast@anywhere"]
+    (folder / "race.json").unlink()
+    run(folder, record, launch=launch)
+    assert read_verdicts(folder) == before
+
+
 def test_a_failed_cell_is_not_run_again_and_publishes_nothing(suite):
     ranked = run(*suite({"good": 1.0, "bad": 'latency_ms = 1.0\nfail_at = "measure"\nfail_how = "raise"\n'}))
     bad = row(ranked, "bad")

@@ -57,9 +57,9 @@ class Evidence:
         """Return a cell's trials in block order."""
         return [facts for _, facts in sorted(self.facts[cell].items())]
 
-    def failed(self, cell: str) -> bool:
-        """Whether some trial of the cell failed."""
-        return any(trial.outcome.status != "ok" for trial in self.facts[cell].values())
+    def failed(self, cell: str, through: int) -> bool:
+        """Whether a trial of the cell failed in the first `through` blocks."""
+        return any(t.outcome.status != "ok" and t.block < through for t in self.facts[cell].values())
 
     def seconds_of(self, cell: str, block: int) -> float | None:
         """Return how long a trial that has ended took, launch included; None when it has to be run."""
