@@ -9,6 +9,7 @@ import msgspec
 
 from harness.analyse.evidence import open_run
 from harness.analyse.remarks import remarked
+from harness.analyse.sensitivity import sensitivity
 from harness.analyse.verdicts import read_verdicts
 from harness.measure import Measuring
 from harness.prepare import Launch, prepare
@@ -53,7 +54,8 @@ def conclude(folder: Path, policy: Policy | None = None) -> Ranked:
     dropped = {drop.cell: drop for drop in verdicts.drops} if policy is None else {}
     entries = remarked(evidence.entries(judged_by, dropped), evidence, judged_by)
     ranking = rank(entries, judged_by, suite=evidence.record.suite.name, seed=evidence.record.seed)
-    notes = (*ranking.notes, *notes_of(evidence, verdicts, policy))
+    seen = sensitivity(entries, judged_by)
+    notes = (*ranking.notes, *([seen] if seen else []), *notes_of(evidence, verdicts, policy))
     ranking = msgspec.structs.replace(ranking, notes=notes)
     ranked = Ranked(folder, evidence.record, ranking, judged_by)
     write_reports(ranked)
