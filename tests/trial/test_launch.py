@@ -50,7 +50,7 @@ def test_a_hang_ends_within_the_time_out_and_names_its_phase(tmp_path: Path, fai
 
 def test_the_time_out_is_per_phase_not_per_trial(tmp_path: Path) -> None:
     folder = tmp_path / "t"
-    slow = trial_of(folder, latency_ms=300.0, clock="real")
+    slow = trial_of(folder, latency_ms=700.0, clock="real")
     slow = msgspec.structs.replace(slow, warm_up=type(slow.warm_up)(max_seconds=1.0))
     begin = time.monotonic()
     outcome = run_job(folder, slow, timeout_s=TIMEOUT_S)
