@@ -25,7 +25,7 @@ def notes_of(evidence: Evidence, verdicts: Verdicts, policy: Policy | None) -> l
         notes.append(f"measured windows were shortened to {share:.0%} of the suite's seconds to keep to its budget")
     if policy is not None and verdicts.drops:
         names = ", ".join(drop.cell for drop in verdicts.drops)
-        notes.append(f"ranked by another policy than the race was run by; it gave fewer trials to {names}")
+        notes.append(f"ranked by another policy than the race was run by; {names} had left that race before its end")
     return [*notes, *verdicts.notes, *_money(evidence.record), *evidence.notes()]
 
 
