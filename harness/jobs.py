@@ -74,7 +74,8 @@ class Jobs:
             return planned
         windows = math.fsum(scenario.seconds for scenario in self._record.suite.scenario) * planned
         took = {name: self._evidence.seconds_of(name, 0) for name in self._names}
-        overheads = {name: max(0.0, seconds - windows) for name, seconds in took.items() if seconds is not None}
+        going_on = {n: s for n, s in took.items() if s is not None and not self._evidence.failed(n, through=1)}
+        overheads = {name: max(0.0, seconds - windows) for name, seconds in going_on.items()}
         blocks = max(1, plan.planned_blocks(self._record.suite, self._record.quick) - 1)
         spent = self._prepared.spent_s + math.fsum(seconds for seconds in took.values() if seconds is not None)
         return plan.window_share(self._record.suite, overheads, blocks, spent)

@@ -42,7 +42,6 @@ class Measuring:
         self._tied: tuple[str, ...] = ()
         self._settled = False
         self._spent_s = prepared.spent_s
-        self._block_s: list[float] = []
         self._done = 0
 
     def run(self) -> Verdicts:
@@ -71,7 +70,6 @@ class Measuring:
 
     def _run_block(self, number: int, alive: list[str], min_samples: int = LEAST_SAMPLES) -> None:
         """Run one trial of every cell in `alive`, in the block's shuffled order; what is there is kept."""
-        begin_spent = self._spent_s
         wanted = [p for p in plan.block(self._names, self._record.seed, number) if p.cell in alive]
         for done, planned in enumerate(wanted):
             self._show(planned, number, done, len(wanted))
@@ -79,7 +77,6 @@ class Measuring:
                 break
             self._spent_s += self._run_trial(planned, min_samples)
         self._evidence.refresh()
-        self._block_s.append((self._spent_s - begin_spent) / max(len(wanted), 1))
 
     def _run_trial(self, planned: plan.Planned, min_samples: int) -> float:
         """Run a trial unless its evidence is there and whole; returns the seconds it took."""
@@ -119,19 +116,20 @@ class Measuring:
         policy = self._record.suite.policy
         level = self._rule.alpha / (len(alive) * len(self._rule.looks))
         for name in sorted(alive):
-            broken = broken_limit(entries[name], policy, level) or self._certified_broken(name, entries[name])
+            broken = broken_limit(entries[name], policy, level) or self._certified_broken(name, entries[name], blocks)
             if broken is not None:
                 key, p = broken
                 why = f"left after block {blocks}: the limit on {short_name(key)} is certainly broken"
                 self._drops.append(Drop(cell=name, block=blocks, why=why, n=blocks, p=p))
 
-    def _certified_broken(self, name: str, entry: Entry) -> tuple[str, None] | None:
+    def _certified_broken(self, name: str, entry: Entry, blocks: int) -> tuple[str, None] | None:
         """Return a latency limit that every trial breaks and the samples certify to be broken."""
         first = self._record.suite.scenario[0].name
+        trials = [trial for trial in self._evidence.trials(name) if trial.block < blocks]
         for key, bound in bounds(self._record.suite.policy).items():
             values = entry.trials.get(key, ())
             always = bool(values) and not any(value <= bound for value in values)
-            if always and certificate(self._evidence.trials(name), key, bound, first) == "broken":
+            if always and certificate(trials, key, bound, first) == "broken":
                 return key, None
         return None
 
@@ -159,11 +157,14 @@ class Measuring:
             return "the decision was made: more blocks would not change it"
         if blocks >= budget.max_trials:
             return f"every cell still in the race had its {blocks} trials"
-        predicted = self._block_s[-1] * len(self._alive())
-        if self._spent_s + predicted > budget.seconds:
+        if self._spent_s + self._took(blocks - 1, self._alive()) > budget.seconds:
             short = "" if enough else f", before the {budget.trials} trials that were asked for"
             return f"the budget of {budget.seconds:g} s ended it after {blocks} blocks{short}"
         return ""
+
+    def _took(self, block: int, names: list[str]) -> float:
+        """Return the seconds that these cells' trials of a block took: what the next block will take."""
+        return math.fsum(self._evidence.seconds_of(name, block) or 0.0 for name in names)
 
     def _tails(self, number: int) -> tuple[str, ...]:
         """Give the finalists blocks long enough for p99.9, as far as the budget goes."""
@@ -172,8 +173,7 @@ class Measuring:
         for _ in range(TAIL_BLOCKS if finalists else 0):
             if self._evidence.has_tails(finalists, TAIL_SAMPLES) or number >= budget.max_trials:
                 break
-            predicted = self._block_s[-1] * len(finalists) * 2
-            if self._spent_s + predicted > budget.seconds:
+            if self._spent_s + 2 * self._took(number - 1, finalists) > budget.seconds:
                 return ("no budget was left for the finalists' p99.9",)
             self._run_block(number, finalists, TAIL_SAMPLES)
             number += 1

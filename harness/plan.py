@@ -72,8 +72,3 @@ def window_share(suite: Suite, overheads_s: Mapping[str, float], blocks: int, al
     wanted = sum(s.seconds for s in suite.scenario) * (1 + _WARM_UP_SHARE) * len(overheads_s)
     left = budget / blocks - sum(overheads_s.values())
     return float(min(1.0, max(SHORTEST_WINDOW, left / wanted))) if wanted else 1.0
-
-
-def another_block_fits(block_seconds: Sequence[float], spent_s: float, budget_s: float) -> bool:
-    """Whether one more block, as long as the last one, ends within the budget."""
-    return bool(block_seconds) and spent_s + block_seconds[-1] <= budget_s

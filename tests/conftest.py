@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+from harness.spec.target import Target
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,3 +27,30 @@ def _own_lock(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     path = tmp_path_factory.mktemp("lock") / "harness.lock"
     monkeypatch.setenv("HARNESS_LOCK", str(path))
     return path
+
+
+@pytest.fixture(scope="session")
+def models() -> ModuleType:
+    """`tests/models.py`."""
+    spec = importlib.util.spec_from_file_location("harness_test_models", Path(__file__).with_name("models.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def torch_beside(models: ModuleType, tmp_path: Path) -> str:
+    """A folder with a module of torch builders; returns the module's name, which no other test has."""
+    name = f"made_{abs(hash(tmp_path))}"
+    (tmp_path / f"{name}.py").write_text(models.TORCH_MODULES)
+    return name
+
+
+@pytest.fixture
+def onnx_target() -> Target:
+    return Target(name="t", description="d", runtime="onnxruntime", options={"intra_op_threads": 1})
+
+
+@pytest.fixture
+def torch_target() -> Target:
+    return Target(name="t", description="d", runtime="torch")

@@ -14,6 +14,7 @@ from harness.analyse.evidence import open_run
 from harness.analyse.verdicts import read_verdicts
 from harness.request import Request, open_new
 from harness.selftest.inline import run_inline
+from harness.trial.folder import read_job
 
 TARGET = 'description = "anywhere"\nruntime = "fake"\n'
 SUITE = """
@@ -112,20 +113,31 @@ def test_the_budget_ends_it_and_that_is_said(suite):
     assert len(open_run(folder).trials("a@anywhere")) < 30
 
 
+def test_a_cell_that_hung_does_not_cost_the_others_their_blocks_or_their_windows(suite):
+    hung = 'latency_ms = 1.0\nfail_at = "load"\nfail_how = "raise"\n'
+    folder, record = suite({"a": 1.0, "b": 1.025, "hung": hung}, budget=20.0, most=6)
+    run(folder, record, launch=SlowLaunch(0.2, hung=15.0))
+    trials = open_run(folder).trials("a@anywhere")
+    assert len(trials) >= 5
+    windows = [read_job(trial.folder).scenarios[0].seconds for trial in trials]
+    assert min(windows[1:]) > 0.1 * record.suite.scenario[0].seconds
+
+
 class SlowLaunch:
     """Does jobs in this process, and dates their files as if each trial had taken some seconds."""
 
-    def __init__(self, seconds):
-        self.seconds = seconds
+    def __init__(self, seconds, **others):
+        self.seconds, self.others = seconds, others
 
     def __call__(self, folder, job, **options):
         import os
         import time
 
         outcome = run_inline(folder, job, **options)
-        begin = time.time() - self.seconds
+        took = self.others.get(job.candidate.name, self.seconds) if hasattr(job, "block") else self.seconds
+        begin = time.time() - took
         os.utime(folder / "job.json", (begin, begin))
-        os.utime(folder / "outcome.json", (begin + self.seconds, begin + self.seconds))
+        os.utime(folder / "outcome.json", (begin + took, begin + took))
         return outcome
 
 

@@ -76,13 +76,6 @@ def test_a_larger_budget_never_shortens_windows(budget, more):
     )
 
 
-@pytest.mark.parametrize(
-    ("blocks", "spent", "fits"), [([], 0, False), ([9, 5], 5, True), ([5, 9], 5, False), ([1, 5], 5.01, False)]
-)
-def test_another_block_fits_if_one_like_the_last_does(blocks, spent, fits):
-    assert plan.another_block_fits(blocks, spent, 10.0) == fits
-
-
 def test_an_offline_scenario_counts_once_whatever_its_batch_sizes():
     one = suite(windows=(2.0,))
     many = Suite(

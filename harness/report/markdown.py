@@ -21,7 +21,7 @@ def report(record: RunRecord, ranking: Ranking, policy: Policy) -> str:
         "## Ranking",
         _ranking(ranking, policy),
         "n counts trials, each a fresh process; intervals are 95 % over trials (accuracy: over dataset rows). "
-        "`=` marks rows that cannot be told apart; below the rank are the ranks the row may truly have.",
+        "`=` marks rows that cannot be told apart; in brackets are the ranks the row may truly have.",
         "## Every row, in words",
         *(_row(row) for row in ranking.rows),
         "## Policy",
