@@ -15,6 +15,7 @@ setup: $(STAMP) ## make .venv with everything the project needs
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
 	$(PYTHON) -m venv $(VENV)
+	rm -rf *.egg-info # a stale one here would hide newly registered plug-ins
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]'
 	@touch $@
 

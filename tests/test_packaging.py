@@ -79,7 +79,7 @@ def python(installed: Path, cwd: Path, program: str) -> subprocess.CompletedProc
     return run(sys.executable, "-P", "-c", program, cwd=cwd, env=env)
 
 
-COMMAND = "import sys; sys.argv = ['harness', {!r}]; from harness.cli import main; main()"
+COMMAND = "import sys; sys.argv = ['harness', {!r}]; from harness.cli.app import main; main()"
 
 
 @pytest.mark.parametrize(("command", "said"), [("suites", ["digits", "quick"]), ("--help", ["Usage", "rank"])])

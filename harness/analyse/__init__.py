@@ -1,1 +1,1 @@
-"""From evidence to metrics: one trial's facts, a cell's measures, tidy tables. Measures nothing itself."""
+"""From evidence to metrics: one trial, one cell, a run, tidy tables. Measures nothing itself."""

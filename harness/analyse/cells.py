@@ -1,121 +1,112 @@
 """A cell's trials → one entry for the scorer: every metric with its interval over fresh processes."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.analyse.trials import TrialFacts, rates_at
-from harness.analyse.verdicts import Drop
-from harness.cost.hourly import cost_per_million, sustainable
-from harness.evaluate import quality
-from harness.plan import Cell
-from harness.runs import Ready
-from harness.score.records import Entry, Measure
+from harness.analyse.trials import TrialMetrics, bounds
+from harness.cost.hourly import Rate, cost_per_million, sustainable
+from harness.evaluate import rowwise
+from harness.evidence.run import Cell, Drop, PreparedCell
+from harness.score.records import Entry, Measure, RowScores
+from harness.spec.arrays import Array
+from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.metrics import PERCENTILES, lookup, split_key
 from harness.spec.policy import Policy
-from harness.stats.across import Estimate, combine, over_trials
+from harness.stats.across import TrialEstimate, combine, over_trials
 from harness.stats.quantiles import samples_needed
 
-Array = NDArray[Any]
+_WARNINGS = {"not_steady": "not steady", "steal": "steal", "other_work": "other work on the machine"}
+
+
+class QualityData(NamedTuple):
+    """What quality is judged by: the evaluation split's labels and weights, predictions, the reference's outputs."""
+
+    labels: Array | None
+    weights: Array | None
+    predictions: Array | None
+    reference: Array | None
 
 
 def entry(
     cell: Cell,
-    ready: Ready,
-    facts: Sequence[TrialFacts],
+    prepared: PreparedCell,
+    trials: Sequence[TrialMetrics],
     policy: Policy,
-    labels: Array | None,
-    predictions: Array | None,
-    reference: Array | None,
+    data: QualityData,
     dropped: Drop | None = None,
 ) -> Entry:
-    """Make the scorer's entry of one cell from its trials (of which one failure fails the cell).
-
-    Args:
-        labels: the dataset's labels, if any.
-        predictions: the outputs of the variant that ran, one row per dataset row.
-        reference: the outputs of the suite's reference, likewise.
-        dropped: how the cell left the race before the end, if it did.
-    """
+    """Make a cell's entry from its trials (one failure fails the cell); `dropped`: how it left the race early."""
     make = partial(Entry, candidate=cell.candidate.name, target=cell.target.name)
-    if ready.status == "skipped":
-        return make(status="skipped", why=ready.why)
-    if ready.status != "ok":
-        return make(status="failed", failure=ready.failure, why=ready.why)
-    for trial in facts:
-        if trial.outcome.status != "ok":
-            outcome = trial.outcome
-            return make(status="failed", failure=outcome.failure, why=outcome.message)
-    if not facts:
-        return make(status="skipped", why="no trial of this cell was run before the run ended")
-    values = _per_trial(cell, facts, policy)
-    metrics = {key: _measure(key, facts, per_trial) for key, per_trial in values.items()}
-    metrics |= _sizes(ready)
-    fits, flags = _fitting(cell, labels, predictions)
-    metrics |= _quality(cell, labels if fits else None, predictions, reference)
+    failed = [trial.outcome for trial in trials if trial.outcome.status != "ok"]
+    if prepared.status == "skipped" or (prepared.status == "ok" and not trials):
+        why = prepared.why or "no trial of this cell was run before the run ended"
+        return make(status="skipped", diagnostics=(diagnostic("skipped", why, cell.name),))
+    if prepared.status != "ok" or failed:
+        failure, why = (failed[0].failure, failed[0].message) if failed else (prepared.failure, prepared.why)
+        reason = diagnostic("failed", why, cell.name, failure=failure)
+        return make(status="failed", failure=failure, diagnostics=(reason,))
+    values = _per_trial(cell, trials, policy)
+    metrics = {key: _measure(key, trials, per_trial) for key, per_trial in values.items()}
+    metrics |= _sizes(prepared)
+    problem = _misfit(cell, data)
+    rows = {} if data.predictions is None else _row_scores(cell, data._replace(labels=None) if problem else data)
+    metrics |= {key: _of_rows(key, scores) for key, scores in rows.items()}
+    metrics |= _output_difference(data)
     return make(
         status="dropped" if dropped else "measured",
-        why=dropped.why if dropped else "",
         beaten_by=dropped.leader if dropped else "",
         metrics=metrics,
         trials={key: _by_block(per_trial) for key, per_trial in values.items()},
-        correct=_correct(cell, labels if fits else None, predictions),
-        flags=(*_flags(facts), *flags),
+        rows=rows,
+        diagnostics=(*_dropped(cell, dropped), *_warnings(cell, trials), *problem),
     )
 
 
-def _per_trial(cell: Cell, facts: Sequence[TrialFacts], policy: Policy) -> dict[str, dict[int, float]]:
+def _per_trial(cell: Cell, trials: Sequence[TrialMetrics], policy: Policy) -> dict[str, dict[int, float]]:
     """Return metric → block → value; a metric that some trial lacks is not known."""
-    keys = [key for key in facts[0].values if all(key in trial.values for trial in facts)]
-    found = {key: {trial.block: trial.values[key] for trial in _meant_for(key, facts)} for key in keys}
-    costs = {trial.block: cost_of(cell, trial, policy) for trial in facts}
+    keys = [key for key in trials[0].values if all(key in trial.values for trial in trials)]
+    found = {key: {trial.block: trial.values[key] for trial in _meant_for(key, trials)} for key in keys}
+    costs = {trial.block: cost_of(cell, trial, policy) for trial in trials}
     known = {block: cost for block, cost in costs.items() if cost is not None}
-    return found | ({"cost_per_million_usd": known} if len(known) == len(facts) else {})
+    return found | ({"cost_per_million_usd": known} if len(known) == len(trials) else {})
 
 
-def _meant_for(key: str, facts: Sequence[TrialFacts]) -> Sequence[TrialFacts]:
+def _meant_for(key: str, trials: Sequence[TrialMetrics]) -> Sequence[TrialMetrics]:
     """Return the trials that were told to reach the samples a percentile needs; all, where none was.
 
     Not those that happened to reach them: slow trials reach fewer, and leaving them out would flatter the tail.
     """
     p = PERCENTILES.get(split_key(key)[1])
     if p is None:
-        return facts
+        return trials
     needed = samples_needed(p)
-    meant = [trial for trial in facts if int(trial.outcome.settings.get("min_samples", 0)) >= needed]
-    return meant or facts
+    meant = [trial for trial in trials if int(trial.outcome.settings.get("min_samples") or 0) >= needed]
+    return meant or trials
 
 
 def latency_limit(policy: Policy) -> tuple[str, float | None]:
     """Return the percentile and bound (ms) the policy sets on latency: the highest percentile it bounds."""
-    for key in sorted(PERCENTILES, key=lambda k: -PERCENTILES[k]):
-        limit = policy.limits.get(key)
-        if limit is not None and limit.max is not None:
-            return key, limit.max
-    return "latency_p99_ms", None
+    found = bounds(policy)
+    key = max((key for key in PERCENTILES if key in found), key=PERCENTILES.__getitem__, default="latency_p99_ms")
+    return key, found.get(key)
 
 
-def cost_of(cell: Cell, trial: TrialFacts, policy: Policy) -> float | None:
+def cost_of(cell: Cell, trial: TrialMetrics, policy: Policy) -> float | None:
     """Return USD per million inferences by one trial; None without a price or a rate that keeps the limit."""
-    price = cell.target.price
-    if price is None or not trial.rates:
+    price, (key, bound) = cell.target.price, latency_limit(policy)
+    if price is None:
         return None
-    key, bound = latency_limit(policy)
-    throughput = sustainable(rates_at(trial, key), bound)
-    if throughput is None:
-        return None
-    return cost_per_million(price.usd_per_hour, throughput, price.utilisation)
+    throughput = sustainable((Rate(rate["throughput_per_s"], rate[key]) for rate in trial.rates), bound)
+    return None if throughput is None else cost_per_million(price.usd_per_hour, throughput, price.utilisation)
 
 
-def _measure(key: str, facts: Sequence[TrialFacts], per_trial: Mapping[int, float]) -> Measure:
-    meant = _meant_for(key, facts)
+def _measure(key: str, trials: Sequence[TrialMetrics], per_trial: Mapping[int, float]) -> Measure:
+    meant = _meant_for(key, trials)
     count = sum(trial.counts.get(key, 1) for trial in meant)
     if split_key(key)[1] in PERCENTILES:
         return _as_measure(key, combine([trial.quantiles[key] for trial in meant], n=count))
@@ -123,80 +114,72 @@ def _measure(key: str, facts: Sequence[TrialFacts], per_trial: Mapping[int, floa
     return _as_measure(key, over_trials(list(per_trial.values()), log=positive, n=count))
 
 
-def _as_measure(key: str, estimate: Estimate) -> Measure:
-    return Measure(
-        value=estimate.value,
-        low=_bounded(estimate.low),
-        high=_bounded(estimate.high),
-        n=estimate.n,
-        trials=estimate.trials,
-        unit=lookup(key).unit,
-        basis=estimate.basis,
-    )
-
-
-def _bounded(end: float) -> float | None:
-    return end if math.isfinite(end) else None
+def _as_measure(key: str, estimate: TrialEstimate) -> Measure:
+    low, high = (end if math.isfinite(end) else None for end in (estimate.low, estimate.high))
+    return Measure(**(estimate._asdict() | {"low": low, "high": high}), unit=lookup(key).unit)
 
 
 def _exact(key: str, value: float, n: int = 1) -> Measure:
     return Measure(value=value, low=value, high=value, n=n, trials=1, unit=lookup(key).unit, basis="exact")
 
 
-def _sizes(ready: Ready) -> dict[str, Measure]:
-    if ready.artefact is None or ready.artefact.bytes is None:
+def _sizes(prepared: PreparedCell) -> dict[str, Measure]:
+    if prepared.variant is None or prepared.variant.bytes is None:
         return {}
-    return {"artefact_mib": _exact("artefact_mib", ready.artefact.bytes / (1 << 20))}
+    return {"artefact_mib": _exact("artefact_mib", prepared.variant.bytes / (1 << 20))}
 
 
-def _fitting(cell: Cell, labels: Array | None, predictions: Array | None) -> tuple[bool, tuple[str, ...]]:
-    """Whether predictions can be judged against the labels, and the flag that says why not."""
+def _misfit(cell: Cell, data: QualityData) -> tuple[Diagnostic, ...]:
+    """Return the warning that says why predictions cannot be judged against the labels, if they cannot."""
+    labels, predictions = data.labels, data.predictions
     if labels is None or predictions is None:
-        return False, ()
-    problem = quality.misfit(predictions, labels, cell.candidate.task)
+        return ()
+    problem = rowwise.misfit(predictions, labels, cell.candidate.task)
     if problem is None and cell.candidate.task == "classification" and labels.size != len(labels):
         problem = f"labels {list(labels.shape)} are not one class number per row"
-    return problem is None, (f"no quality is known: {problem}",) if problem else ()
+    return (diagnostic("quality_unknown", f"no quality is known: {problem}", cell.name),) if problem else ()
 
 
-def _correct(cell: Cell, labels: Array | None, predictions: Array | None) -> NDArray[np.bool_] | None:
-    if labels is None or predictions is None or cell.candidate.task != "classification":
-        return None
-    return quality.correctness(predictions, labels)
-
-
-def _quality(
-    cell: Cell, labels: Array | None, predictions: Array | None, reference: Array | None
-) -> dict[str, Measure]:
-    """Return accuracy or error against the labels, and the difference to the reference's outputs."""
-    found: dict[str, Measure] = {}
-    if predictions is None:
-        return found
-    correct = _correct(cell, labels, predictions)
-    if correct is not None:
-        found["accuracy"] = _as_share(quality.share(correct))
-    elif labels is not None:
-        found["rmse"] = _exact("rmse", quality.rmse(predictions, labels), len(labels))
-    if reference is not None:
-        difference = quality.max_abs_diff(predictions, reference)
-        if difference is not None:
-            found["output_max_abs_diff"] = _exact("output_max_abs_diff", difference, len(reference))
-        task = cell.candidate.task
-        if task == "classification" and not quality.misfit(predictions, reference, task):
-            same = quality.top1(predictions) == quality.top1(reference)
-            found["output_agreement"] = _as_share(quality.share(same))
+def _row_scores(cell: Cell, data: QualityData) -> dict[str, RowScores]:
+    """Return the scores of every row-wise metric that applies to the candidate's task and the data at hand."""
+    assert data.predictions is not None
+    task, found = cell.candidate.task, {}
+    for key, metric in rowwise.metrics(task).items():
+        truth = data.reference if metric.against == "reference" else data.labels
+        if truth is not None and (metric.against == "labels" or not rowwise.misfit(data.predictions, truth, task)):
+            values = np.asarray(metric.scores(data.predictions, truth), dtype=np.float64)
+            found[key] = RowScores(values=values, weights=data.weights, transform=metric.transform)
     return found
 
 
-def _as_share(share: quality.Share) -> Measure:
-    return Measure(value=share.value, low=share.low, high=share.high, n=share.n, trials=1, unit="", basis="rows")
+def _of_rows(key: str, scores: RowScores) -> Measure:
+    found = rowwise.summarise(scores.values, scores.weights, scores.transform)
+    return Measure(**found._asdict(), trials=1, unit=lookup(key).unit, basis="rows")
+
+
+def _output_difference(data: QualityData) -> dict[str, Measure]:
+    """Return the largest difference to the reference's outputs, where both are numbers of one shape."""
+    if data.predictions is None or data.reference is None:
+        return {}
+    found, key = rowwise.max_abs_diff(data.predictions, data.reference), "output_max_abs_diff"
+    return {} if found is None else {key: _exact(key, found, len(data.reference))}
 
 
 def _by_block(per_trial: Mapping[int, float]) -> tuple[float, ...]:
     return tuple(per_trial.get(block, math.nan) for block in range(max(per_trial) + 1))
 
 
-def _flags(facts: Sequence[TrialFacts]) -> tuple[str, ...]:
-    """Return each flag with how many of the trials carry it."""
-    counts = Counter(flag for trial in facts for flag in trial.flags)
-    return tuple(f"{flag} in {count} of {len(facts)} trials" for flag, count in sorted(counts.items()))
+def _dropped(cell: Cell, drop: Drop | None) -> tuple[Diagnostic, ...]:
+    if drop is None:
+        return ()
+    test = {"n": drop.n, "p": drop.p, "effect": drop.effect}
+    return (diagnostic("dropped", drop.why, cell.name, block=drop.block, leader=drop.leader, **test),)
+
+
+def _warnings(cell: Cell, trials: Sequence[TrialMetrics]) -> tuple[Diagnostic, ...]:
+    """Return each warning with how many of the trials carry it."""
+    counts = Counter(code for trial in trials for code in trial.warnings)
+    return tuple(
+        diagnostic(code, f"{_WARNINGS[code]} in {n} of {len(trials)} trials", cell.name, affected=n, trials=len(trials))
+        for code, n in sorted(counts.items(), key=lambda item: _WARNINGS[item[0]])
+    )

@@ -1,29 +1,30 @@
-"""One trial folder → the facts it holds: a value per metric, percentiles with intervals, flags."""
+"""One trial's folder → its metrics: a value per metric, percentiles with intervals, warnings."""
 
-from __future__ import annotations
-
-import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from harness.cost.hourly import Rate
-from harness.errors import EvidenceError
-from harness.spec.metrics import PERCENTILES
-from harness.spec.wire import Outcome, ScenarioResult
-from harness.stats.quantiles import Quantile, summarise
-from harness.trial.folder import read_array, read_outcome
+from harness.errors import SpecError
+from harness.evidence.folder import read_outcome, read_requests, telemetry_changes
+from harness.scenarios.base import NS_PER_MS, MeasuredWindow, kind
+from harness.spec.arrays import Array
+from harness.spec.metrics import PERCENTILES, metric_names, split_key
+from harness.spec.policy import Policy
+from harness.spec.scenario import Scenario, kind_of
+from harness.spec.wire import Outcome, Window
+from harness.stats.certify import Certificate, certify_in_order, planned_looks
+from harness.stats.quantiles import Quantile
 
-_NS_PER_MS = 1e6
 _MIB = 1 << 20
 STEAL_LIMIT = 0.01
 OTHERS_LIMIT = 0.25
+_FEWEST_HOST_SECONDS = 0.2
 
 
-class TrialFacts(NamedTuple):
-    """What one trial says. Latencies in ms; `rates` are the ways it ran, with every percentile's latency."""
+class TrialMetrics(NamedTuple):
+    """What one trial says. Latencies in ms; `rates` has throughput and latencies by window; `warnings` are codes."""
 
     block: int
     outcome: Outcome
@@ -31,123 +32,110 @@ class TrialFacts(NamedTuple):
     quantiles: dict[str, Quantile]
     counts: dict[str, int]
     rates: tuple[dict[str, float], ...]
-    flags: tuple[str, ...]
+    warnings: tuple[str, ...]
     folder: Path
 
+    def windows(self, scenario: str) -> list[Window]:
+        """Return the windows of a scenario."""
+        return [window for window in self.outcome.windows if window.scenario == scenario]
 
-def read_trial(folder: Path, block: int, first_scenario: str) -> TrialFacts | None:
-    """Read a trial; None when it has not ended.
+    def latencies(self, scenario: str) -> Array | None:
+        """Open the latencies (ns) of a scenario's last window; None if it was not run. EvidenceError if damaged."""
+        windows = self.windows(scenario)
+        return read_requests(self.folder, windows[-1].name, samples=windows[-1].samples) if windows else None
 
-    Raises:
-        EvidenceError: its evidence is damaged.
-    """
+
+def read_trial(folder: Path, block: int, scenarios: Sequence[Scenario]) -> TrialMetrics | None:
+    """Read a trial of a suite with these scenarios; None when it has not ended. Raises EvidenceError if damaged."""
     outcome = read_outcome(folder)
     if outcome is None:
         return None
-    facts = TrialFacts(block, outcome, {}, {}, {}, (), (), folder)
+    trial = TrialMetrics(block, outcome, {}, {}, {}, (), (), folder)
     if outcome.status != "ok":
-        return facts
-    facts.values.update(_cell_values(outcome))
+        return trial
+    trial.values.update(_cell_values(outcome))
     rates: list[dict[str, float]] = []
-    for name in dict.fromkeys(result.scenario for result in outcome.scenarios):
-        windows = [result for result in outcome.scenarios if result.scenario == name]
-        prefix = "" if name == first_scenario else f"{name}."
-        rates += _read_scenario(folder, windows, prefix, facts)
-    return facts._replace(rates=tuple(rates), flags=_flags(folder, outcome))
+    for index, scenario in enumerate(scenarios):
+        windows = [MeasuredWindow(window, folder) for window in trial.windows(scenario.name)]
+        if windows:
+            prefix = f"{scenario.name}." if index else ""
+            found = kind(scenario).metrics(scenario, windows)
+            _refuse_unregistered(scenario, found.values)
+            trial.values.update({prefix + key: value for key, value in found.values.items()})
+            trial.quantiles.update({prefix + key: quantile for key, quantile in found.quantiles.items()})
+            trial.counts.update({prefix + key: count for key, count in found.counts.items()})
+            rates += found.rates
+    return trial._replace(rates=tuple(rates), warnings=_warnings(folder, outcome, scenarios))
+
+
+def _refuse_unregistered(scenario: Scenario, values: Iterable[str]) -> None:
+    unknown = sorted(set(values) - set(metric_names()))
+    if unknown:
+        what = f"gives the metric '{unknown[0]}', which is not registered"
+        raise SpecError(f"scenario kind '{kind_of(scenario)}'", what, "register it in harness.metrics")
 
 
 def _cell_values(outcome: Outcome) -> dict[str, float]:
     memory = outcome.memory
-    known = {
-        "load_ms": _scaled(outcome.load_ns, _NS_PER_MS),
-        "first_inference_ms": _scaled(outcome.first_inference_ns, _NS_PER_MS),
-        "memory_baseline_mib": _scaled(memory.baseline_bytes, _MIB),
-        "memory_loaded_mib": _scaled(memory.loaded_bytes, _MIB),
-        "memory_peak_mib": _scaled(memory.peak_bytes, _MIB),
-        "warm_up_inferences": next((float(r.warm_up_samples) for r in outcome.scenarios), None),
+    counts = {
+        "load_ms": (outcome.load_ns, NS_PER_MS),
+        "first_inference_ms": (outcome.first_inference_ns, NS_PER_MS),
+        "memory_baseline_mib": (memory.baseline_bytes, _MIB),
+        "memory_loaded_mib": (memory.loaded_bytes, _MIB),
+        "memory_peak_mib": (memory.peak_bytes, _MIB),
+        "warm_up_inferences": (outcome.windows[0].warm_up_samples if outcome.windows else None, 1),
     }
-    return {key: value for key, value in known.items() if value is not None}
+    return {key: count / unit for key, (count, unit) in counts.items() if count is not None}
 
 
-def _scaled(value: int | None, unit: float) -> float | None:
-    return None if value is None else value / unit
+def _warnings(folder: Path, outcome: Outcome, scenarios: Sequence[Scenario]) -> tuple[str, ...]:
+    """Name what may have disturbed a trial: an unsteady warm-up, steal, other work on the machine."""
+    timed = {scenario.name for scenario in scenarios if kind(scenario).times_requests}
+    unsteady = any(window.scenario in timed and not window.steady for window in outcome.windows)
+    steal, others = host_fractions(folder) or (0.0, 0.0)  # where the host does not tell, there is no warning
+    found = {"not_steady": unsteady, "steal": steal > STEAL_LIMIT, "other_work": others > OTHERS_LIMIT}
+    return tuple(code for code, applies in found.items() if applies)
 
 
-def _read_scenario(
-    folder: Path, windows: Sequence[ScenarioResult], prefix: str, facts: TrialFacts
-) -> list[dict[str, float]]:
-    """Add a scenario's metrics to `facts`; returns a rate for each batch size it ran at."""
-    rates = []
-    for window in windows:
-        quantiles = _quantiles(folder / "samples" / f"{window.name}.npy", window)
-        throughput = window.batch_size * window.samples / (window.elapsed_ns / 1e9)
-        rates.append({"throughput_per_s": throughput, **{key: q.value for key, q in quantiles.items()}})
-        if window.kind == "single_stream":
-            facts.quantiles.update({prefix + key: q for key, q in quantiles.items()})
-            facts.values.update({prefix + key: q.value for key, q in quantiles.items()})
-            facts.values[prefix + "latency_mean_ms"] = window.elapsed_ns / window.samples / _NS_PER_MS
-            facts.counts.update({prefix + key: window.samples for key in (*quantiles, "latency_mean_ms")})
-    best = max(range(len(windows)), key=lambda i: rates[i]["throughput_per_s"])
-    facts.values[prefix + "throughput_per_s"] = rates[best]["throughput_per_s"]
-    facts.values[prefix + "best_batch_size"] = float(windows[best].batch_size)
-    facts.counts[prefix + "throughput_per_s"] = windows[best].samples
-    return rates
-
-
-def _quantiles(path: Path, window: ScenarioResult) -> dict[str, Quantile]:
-    samples = read_array(path)
-    if samples.dtype != np.int64 or samples.shape != (window.samples,) or not len(samples):
-        raise EvidenceError(f"{path}: damaged: {samples.shape} {samples.dtype}, the outcome says {window.samples}")
-    if window.elapsed_ns <= 0:
-        raise EvidenceError(f"{path}: damaged: {len(samples)} samples took {window.elapsed_ns} ns together")
-    found = summarise(samples, tuple(PERCENTILES.values()))
-    return {key: _in_ms(found[p]) for key, p in PERCENTILES.items()}
-
-
-def _in_ms(quantile: Quantile) -> Quantile:
-    return Quantile(*(value / _NS_PER_MS for value in quantile))
-
-
-def rates_at(facts: TrialFacts, latency_key: str) -> list[Rate]:
-    """Return the trial's ways of running as (throughput, latency at `latency_key`)."""
-    return [Rate(rate["throughput_per_s"], rate[latency_key]) for rate in facts.rates]
-
-
-def _flags(folder: Path, outcome: Outcome) -> tuple[str, ...]:
-    """Name what may have spoilt a trial: an unsteady warm-up, steal, other work on the machine."""
-    steady = all(result.steady for result in outcome.scenarios if result.kind == "single_stream")
-    flags = [] if steady else ["not steady"]
-    shares = host_shares(folder)
-    if shares is not None and shares.steal > STEAL_LIMIT:
-        flags.append("steal")
-    if shares is not None and shares.others > OTHERS_LIMIT:
-        flags.append("other work on the machine")
-    return tuple(flags)
-
-
-class HostShares(NamedTuple):
-    """Shares of all CPU time during a trial: stolen by the hypervisor; used by others than the child."""
+class HostFractions(NamedTuple):
+    """Fractions of all CPU time during a trial: stolen by the hypervisor; used by other processes."""
 
     steal: float
     others: float
 
 
-def host_shares(folder: Path) -> HostShares | None:
-    """Read a trial's telemetry; None where the host did not say, or it was too short to tell."""
-    try:
-        with (folder / "telemetry.csv").open(encoding="ascii", newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row.get("host_total_ticks") and row.get("cpu_ticks")]
-        if len(rows) < 2:
-            return None
-        total, idle, steal, child = (
-            _delta(rows, key) for key in ("host_total_ticks", "host_idle_ticks", "host_steal_ticks", "cpu_ticks")
-        )
-    except (OSError, ValueError, TypeError, csv.Error):  # absent, cut off or damaged: then nothing is known
+def host_fractions(folder: Path) -> HostFractions | None:
+    """Read a trial's telemetry; None where the host did not tell, or the trial was too short."""
+    columns = ("host.total_s", "host.idle_s", "host.steal_s", "process.cpu_s")
+    changes = telemetry_changes(folder, columns)
+    if changes is None or changes["host.total_s"] < _FEWEST_HOST_SECONDS:
         return None
-    if total < 20:
-        return None
-    return HostShares(steal / total, max(0.0, total - idle - steal - child) / total)
+    total, idle, steal, child = (changes[column] for column in columns)
+    return HostFractions(steal / total, max(0.0, total - idle - steal - child) / total)
 
 
-def _delta(rows: Sequence[dict[str, str]], key: str) -> float:
-    return float(rows[-1][key]) - float(rows[0][key])
+def certificate(trials: Sequence[TrialMetrics], key: str, bound_ms: float, first_scenario: str) -> Certificate:
+    """Judge "the percentile `key` is at most `bound_ms`" on the samples of `trials` in the order measured.
+
+    At most the samples of the last planned look are read. Samples of one process are not independent, so
+    this certifies what was seen; what other processes would show is in the interval over trials.
+    """
+    scenario, name = split_key(key)
+    p = PERCENTILES[name]
+    wanted = planned_looks(p=p)[-1]
+    parts: list[Array] = []
+    for trial in trials:
+        latencies = trial.latencies(scenario or first_scenario) if wanted > 0 else None
+        if latencies is not None:
+            parts.append(np.array(latencies[:wanted]))
+            wanted -= len(parts[-1])
+    return certify_in_order(np.concatenate(parts), bound_ms * NS_PER_MS, p) if parts else "undecided"
+
+
+def bounds(policy: Policy) -> dict[str, float]:
+    """Return the upper bounds (ms) that the policy sets on latency percentiles."""
+    return {
+        key: limit.max
+        for key, limit in policy.limits.items()
+        if split_key(key)[1] in PERCENTILES and limit.max is not None
+    }

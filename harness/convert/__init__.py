@@ -1,1 +1,1 @@
-"""What a target needs from what a candidate is: torch → onnx, scikit-learn → onnx; checked for parity."""
+"""Registered conversions between formats and precisions, and chains of them. Results are compared with the original."""

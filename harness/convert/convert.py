@@ -1,88 +1,82 @@
-"""The conversion job, in a child process: make the artefact, then compare it with its original."""
+"""The conversion job, in a child process: make the variant, then compare it with the candidate's own outputs."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from harness.convert import from_sklearn, from_torch
-from harness.convert.original import Original
-from harness.runtimes.base import Array, Feed, ModelError
+from harness.convert.base import Conversion, Order, Original
+from harness.convert.chains import Form, apply
+from harness.evidence.files import read_array, read_arrays, save_array
+from harness.runtimes import feeds as feeding
+from harness.runtimes.base import Feed, ModelError, OutputError, load_runtime, main_output, wrong_option
+from harness.spec import plugins
+from harness.spec.arrays import Array
 from harness.spec.suite import Candidate
-from harness.spec.wire import Artefact, Convert, Outcome, ParityReport
-from harness.worker import feeds as feeding
+from harness.spec.variant import ParityReport, Variant
+from harness.spec.wire import Convert, Fact, Outcome
 
 PARITY_ROWS = 256
-_MAKERS: Mapping[str, Callable[[Artefact], Original]] = {
-    "pt2": from_torch.load,
-    "torch": from_torch.load,
-    "checkpoint": from_torch.load,
-    "sklearn": from_sklearn.load,
-}
+REFERENCE = "reference.npy"
 
 
 def convert(job: Convert, folder: Path) -> Outcome:
-    """Write `model.onnx` into `folder` and report its parity with the original on real inputs.
+    """Write the result into `folder`, with the candidate's own outputs, and report their parity.
 
-    Raises:
-        ModelError: the original cannot be loaded, or cannot be expressed in the wanted format.
+    The first entry of the outcome's `files` is the result; `settings` are the options that this conversion took.
+    Raises ModelError where the conversion is not possible, OutputError where either side gives NaN or infinity.
     """
-    if job.wanted != "onnx" or job.artefact.format not in _MAKERS:
-        raise ModelError(f"no way to make '{job.wanted}' from '{job.artefact.format}'")
-    original = _MAKERS[job.artefact.format](job.artefact)
+    result = apply(job.conversion, Form(job.source.format, job.source.precision))
+    if result is None:
+        raise ModelError(f"'{job.conversion}' does not convert {job.source.format} ({job.source.precision})")
+    conversion: Conversion = plugins.load("conversions", job.conversion)()
+    original = conversion.load(job.source)
     arrays = _arrays(job, original)
-    path = folder / "model.onnx"
-    original.to_onnx(feeding.batch(original.inputs, arrays, 0, 2), path)
-    report = parity(original, path, arrays, job.candidate)
-    return Outcome(status="ok", parity=report, files={"model.onnx": path.stat().st_size})
+    options: dict[str, Fact] = {key: value for key, value in job.target.conversion.items() if key in conversion.options}
+    if problem := wrong_option(options, conversion.options):
+        return Outcome(status="invalid", message=f"conversion.{problem}")
+    calibration = read_arrays(Path(job.calibration) / "inputs") if job.calibration else None
+    order = Order(feeding.batch(original.inputs, arrays, 0, 2), options, calibration)
+    name = conversion.convert(original, order, folder)
+    feed = feeding.batch(original.inputs, arrays, 0, min(PARITY_ROWS, feeding.rows_in(arrays)))
+    before = read_array(Path(job.reference)) if job.reference else _finite("original", original.predict(feed))
+    files = {name: (folder / name).stat().st_size, REFERENCE: save_array(folder / REFERENCE, before)}
+    made = Variant(format=result.format, precision=result.precision, path=str(folder / name))
+    return Outcome(status="ok", parity=_parity(job, made, feed, before), files=files, settings=options)
 
 
 def _arrays(job: Convert, original: Original) -> dict[str, Array]:
     if job.dataset is not None:
-        return feeding.match(original.inputs, feeding.read_inputs(Path(job.dataset)))
+        return feeding.match(original.inputs, read_arrays(Path(job.dataset) / "inputs"))
     if job.synthetic is None:
         raise ModelError("conversion needs inputs: give a [dataset]")
     return feeding.synthesise(original.inputs, job.synthetic, job.seed)
 
 
-def parity(original: Original, path: Path, arrays: Mapping[str, Array], candidate: Candidate) -> ParityReport:
-    """Compare the original's and the converted model's main output over up to 256 rows.
+def _parity(job: Convert, made: Variant, feed: Feed, before: Array) -> ParityReport | None:
+    """Run the result on the target's runtime; None where that does not load it (a middle step of a chain)."""
+    runtime = load_runtime(job.target.runtime)
+    if made.format not in runtime.formats:
+        return None
+    session = runtime.load(made, job.target, job.resources.threads, job.seed, 0)
+    inputs = [tensor.name for tensor in session.inputs]
+    named = dict(zip(inputs, feed.values(), strict=True)) if len(inputs) == 1 else feed
+    with session.scope():
+        after = main_output(session.infer(named), session.outputs, job.candidate.output)
+    return compare(before, _finite("converted model", after), job.candidate)
 
-    Raises:
-        ModelError: the shapes differ.
-        OutputError: one of them gives NaN or infinity.
-    """
-    rows = min(PARITY_ROWS, feeding.rows_in(arrays))
-    feed = feeding.batch(original.inputs, arrays, 0, rows)
-    before = original.predict(feed)
-    after = _run(path, feed, candidate.output)
+
+def compare(before: Array, after: Array, candidate: Candidate) -> ParityReport:
+    """Compare two main outputs row by row; raises ModelError where their shapes differ."""
     if before.shape != after.shape:
         raise ModelError(f"the converted model gives shape {after.shape}, its original {before.shape}")
-    _check_finite("original", before)
-    _check_finite("converted model", after)
     same = None
     if candidate.task == "classification" and before.ndim == 2 and before.shape[1] > 1:
         same = float(np.mean(before.argmax(axis=1) == after.argmax(axis=1)))
     difference = np.abs(before.astype(np.float64) - after.astype(np.float64))
-    return ParityReport(rows=rows, max_abs_diff=float(difference.max()), top1_agreement=same)
+    return ParityReport(rows=len(before), max_abs_diff=float(difference.max()), top1_agreement=same)
 
 
-def _check_finite(whose: str, output: Array) -> None:
-    from harness.worker.trial import OutputError
-
+def _finite(whose: str, output: Array) -> Array:
     if output.dtype.kind == "f" and not np.isfinite(output).all():
         raise OutputError(f"the {whose} gives values that are NaN or infinite")
-
-
-def _run(path: Path, feed: Feed, output: str | None) -> Array:
-    import onnxruntime as ort
-
-    from harness.worker.trial import main_output
-
-    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    inputs = [arg.name for arg in session.get_inputs()]
-    renamed = dict(zip(inputs, feed.values(), strict=True)) if len(inputs) == 1 else feed
-    names = [arg.name for arg in session.get_outputs()]
-    return main_output(session.run(names, renamed), names, output)
+    return output

@@ -1,23 +1,23 @@
-"""scikit-learn → ONNX by skl2onnx: one float32 input, probabilities (or predictions) out."""
+"""scikit-learn to ONNX by skl2onnx: one float32 input, probabilities (or predictions) out."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from harness.runtimes.base import Array, Feed, ModelError, Tensor, local_path
-from harness.runtimes.builder import build
-from harness.spec.wire import Artefact
+from harness.convert.base import Order
+from harness.runtimes.base import Feed, ModelError, Tensor, build, model_errors, refuse_pickle
+from harness.spec.arrays import Array
+from harness.spec.variant import Variant
 
 
 class SklearnOriginal:
     """A fitted estimator."""
 
     def __init__(self, estimator: Any) -> None:
-        self._estimator = estimator
+        self.estimator = estimator
         features = int(getattr(estimator, "n_features_in_", 0))
         if not features:
             raise ModelError("the estimator is not fitted: it does not know its number of features")
@@ -26,51 +26,42 @@ class SklearnOriginal:
     def predict(self, feed: Feed) -> Array:
         """Return class probabilities where the estimator has them, else its predictions."""
         (features,) = feed.values()
-        if hasattr(self._estimator, "predict_proba"):
-            return np.asarray(self._estimator.predict_proba(features), dtype=np.float32)
-        if hasattr(self._estimator, "decision_function"):
-            result = np.asarray(self._estimator.decision_function(features), dtype=np.float32)
-        else:
-            result = np.asarray(self._estimator.predict(features), dtype=np.float32)
-        return result.reshape(len(result), -1)
-
-    def to_onnx(self, example: Feed, path: Path) -> None:
-        """Write with plain tensors for probabilities (or decision scores) instead of a sequence of maps."""
-        try:
-            model = self._converted(example["features"][:1])
-        except Exception as error:  # skl2onnx raises many unrelated types
-            raise ModelError(f"skl2onnx cannot express {type(self._estimator).__name__}: {error}") from error
-        path.write_bytes(model.SerializeToString())
-
-    def _converted(self, features: Array) -> Any:
-        from skl2onnx import to_onnx
-
-        if hasattr(self._estimator, "predict_proba"):
-            return to_onnx(self._estimator, features, options={id(self._estimator): {"zipmap": False}})
-        if hasattr(self._estimator, "decision_function"):
-            options = {"zipmap": False, "raw_scores": True}
-            with suppress(NameError):  # this estimator's converter knows no such options: its scores are raw
-                return to_onnx(self._estimator, features, options={id(self._estimator): options})
-        return to_onnx(self._estimator, features)
+        if hasattr(self.estimator, "predict_proba"):
+            return np.asarray(self.estimator.predict_proba(features), dtype=np.float32)
+        method = "decision_function" if hasattr(self.estimator, "decision_function") else "predict"
+        return np.asarray(getattr(self.estimator, method)(features), dtype=np.float32).reshape(len(features), -1)
 
 
-def load(artefact: Artefact) -> SklearnOriginal:
-    """Load a fitted estimator from a builder, or from a joblib file the suite trusts.
+class SklearnToOnnx:
+    """Converts an estimator with plain tensors for probabilities (or decision scores). It has no options."""
 
-    Raises:
-        ModelError: there is none, or it is a pickle that is not trusted.
-    """
-    if artefact.builder is not None:
-        return SklearnOriginal(build(artefact))
-    path = local_path(artefact)
-    if not artefact.trust_pickle:
-        raise ModelError(f"{path.name} is a pickle and is refused; write trust_pickle = true if you made it")
-    import joblib
+    options: Mapping[str, type] = {}
 
-    try:
-        estimator = joblib.load(path)
-    except MemoryError:
-        raise
-    except Exception as error:  # a damaged pickle raises nearly anything
-        raise ModelError(f"joblib cannot load {path.name}: {error}") from error
-    return SklearnOriginal(estimator)
+    def load(self, variant: Variant) -> SklearnOriginal:
+        """Load a fitted estimator from a builder, or from a joblib file that the suite trusts."""
+        if variant.builder is not None:
+            return SklearnOriginal(build(variant))
+        path = refuse_pickle(variant)
+        import joblib
+
+        with model_errors(f"joblib cannot load {path.name}"):
+            return SklearnOriginal(joblib.load(path))
+
+    def convert(self, original: SklearnOriginal, order: Order, folder: Path) -> str:
+        """Write `model.onnx`."""
+        with model_errors(f"skl2onnx cannot express {type(original.estimator).__name__}"):
+            model = _converted(original.estimator, order.example["features"][:1])
+        (folder / "model.onnx").write_bytes(model.SerializeToString())
+        return "model.onnx"
+
+
+def _converted(estimator: Any, features: Array) -> Any:
+    from skl2onnx import to_onnx
+
+    if hasattr(estimator, "predict_proba"):
+        return to_onnx(estimator, features, options={id(estimator): {"zipmap": False}})
+    if hasattr(estimator, "decision_function"):
+        options = {"zipmap": False, "raw_scores": True}
+        with suppress(NameError):  # this estimator's converter knows no such options: its scores are raw
+            return to_onnx(estimator, features, options={id(estimator): options})
+    return to_onnx(estimator, features)

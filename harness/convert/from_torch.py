@@ -1,54 +1,53 @@
-"""PyTorch → ONNX by torch.export: any batch size, the module's own input names."""
+"""PyTorch to ONNX by torch.export: any batch size, the module's own input names."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.runtimes.base import Array, Feed, ModelError, Tensor
-from harness.runtimes.torch import host_arrays, load_module, load_program
-from harness.spec.wire import Artefact
+from harness.convert.base import Order
+from harness.runtimes.base import Feed, Tensor, first_line, main_output, model_errors
+from harness.runtimes.torch import TorchSession, load_module, load_program
+from harness.spec.arrays import Array
+from harness.spec.variant import Variant
 
 
 class TorchOriginal:
     """An exported program, or a module that is exported when it is converted."""
 
-    def __init__(self, artefact: Artefact) -> None:
-        self._program = load_program(artefact) if artefact.format == "pt2" else None
-        self._module, self.inputs = load_module(artefact)
+    def __init__(self, variant: Variant) -> None:
+        self.program = load_program(variant) if variant.format == "pt2" else None
+        self.module, self.inputs = load_module(variant)
 
     def predict(self, feed: Feed) -> Array:
         """Run the module as it is; its main output is the first of floats, as in a trial."""
+        session = TorchSession(self.module, self.inputs)
+        with session.scope():
+            return main_output(session.infer(feed), (), None)
+
+
+class TorchToOnnx:
+    """Exports with a dynamic batch dimension into one file. It has no options."""
+
+    options: Mapping[str, type] = {}
+
+    def load(self, variant: Variant) -> TorchOriginal:
+        """Load a module or an exported program."""
+        return TorchOriginal(variant)
+
+    def convert(self, original: TorchOriginal, order: Order, folder: Path) -> str:
+        """Write `model.onnx`."""
         import torch
 
-        from harness.worker.trial import main_output
-
-        with torch.inference_mode():
-            result = self._module(*[torch.from_numpy(feed[tensor.name]) for tensor in self.inputs])
-        return main_output(host_arrays(result), (), None)
-
-    def to_onnx(self, example: Feed, path: Path) -> None:
-        """Export with a dynamic batch dimension and write one file."""
-        import torch
-
-        try:
-            program = self._program or _export(self._module, self.inputs, example)
+        with model_errors("torch cannot express the model in ONNX", first_line):
+            program = original.program or _export(original.module, original.inputs, order.example)
             onnx_program = torch.onnx.export(program, dynamo=True, verbose=False)
-            onnx_program.save(str(path), external_data=False)
-        except Exception as error:  # the exporter raises many unrelated types
-            text = str(error).strip().splitlines() or [type(error).__name__]
-            raise ModelError(f"torch cannot express the model in ONNX: {text[0]}") from error
+            onnx_program.save(str(folder / "model.onnx"), external_data=False)
+        return "model.onnx"
 
 
 def _export(module: Any, inputs: tuple[Tensor, ...], example: Feed) -> Any:
     import torch
 
-    batch = torch.export.Dim("batch")
     arguments = tuple(torch.from_numpy(example[tensor.name]) for tensor in inputs)
-    shapes = tuple({0: batch} for _ in inputs)
+    shapes = ({0: torch.export.Dim("batch")},) * len(inputs)
     return torch.export.export(module, arguments, dynamic_shapes=shapes, strict=False)
-
-
-def load(artefact: Artefact) -> TorchOriginal:
-    """Load a torch artefact for conversion."""
-    return TorchOriginal(artefact)

@@ -1,1 +1,1 @@
-"""Pure money: what a million inferences cost on a machine rented by the hour."""
+"""Cost of inference: USD per million inferences."""

@@ -1,1 +1,1 @@
-"""What a person reads: the table, the progress, report.md; and the files other tools read."""
+"""What a person reads: the table, lists, the progress of a run, report.md, the reasons for one row."""

@@ -1,11 +1,7 @@
-"""What stands in a cell of the table: numbers with their intervals, ranks with their ties. Text only."""
-
-from __future__ import annotations
-
-from collections.abc import Sequence
+"""The text of a cell of the table: numbers with their intervals, ranks with their ties."""
 
 from harness.score.records import Measure, Ranking, Row
-from harness.score.words import number, short_name
+from harness.score.words import number, short_name, text_of
 from harness.spec.metrics import lookup
 from harness.spec.policy import Policy, keys_of
 
@@ -14,7 +10,7 @@ _MOST = 4
 
 
 def columns(ranking: Ranking, policy: Policy) -> list[str]:
-    """Return the metrics worth a column: the policy's, then usual ones until there are four; none empty."""
+    """Return the metrics that get a column: the policy's, then common ones up to four; none empty."""
     known = {key for row in ranking.rows for key in row.metrics}
     own = [key for key in keys_of(policy) if key in known]
     more = [key for key in _EXTRA if key in known and key not in own]
@@ -27,7 +23,7 @@ def heading(key: str) -> tuple[str, str]:
 
 
 def value(measure: Measure | None) -> str:
-    """Return `value [low, high]`; an unbounded upper end is printed `>value`; nothing known is a dash."""
+    """Return `value [low, high]`; `>value` without an upper bound; a dash where it is not known."""
     if measure is None:
         return "–"
     text = number(measure.value)
@@ -35,12 +31,11 @@ def value(measure: Measure | None) -> str:
         return text
     if measure.high is None:
         return f">{text}" if measure.trials > 1 else f"{text} [?]"
-    low = number(measure.low) if measure.low is not None else "0"
-    return f"{text} [{low}, {number(measure.high)}]"
+    return f"{text} [{number(measure.low or 0)}, {number(measure.high)}]"
 
 
 def rank(row: Row) -> str:
-    """Return the rank, `=` if it is shared, and the ranks the row may truly have; a dash where there is none."""
+    """Return the rank, `=` if it is shared, and the interval of the rank; a dash where there is none."""
     if row.rank is None:
         return "–"
     text = f"{row.rank}=" if row.tie else str(row.rank)
@@ -48,7 +43,7 @@ def rank(row: Row) -> str:
 
 
 def trials(row: Row) -> str:
-    """Return how many trials (fresh processes) are behind the row; a dash where there are none."""
+    """Return the number of trials (fresh processes) of the row; a dash where there are none."""
     counts = [measure.trials for measure in row.metrics.values() if measure.basis in ("within", "between")]
     return str(max(counts)) if counts else "–"
 
@@ -72,8 +67,12 @@ def best(row: Row) -> str:
     return f"{row.p_best:.0%}".replace("%", " %")
 
 
+ESTIMATES = {"n": trials, "score": score, "P(best)": best}
+"""The columns before the metrics, by heading."""
+
+
 def status(row: Row) -> str:
-    """Return what became of the row, in one or two words."""
+    """Return the status of the row, in one or two words."""
     if row.status == "failed":
         return f"failed: {row.failure}"
     if row.status == "skipped":
@@ -82,22 +81,15 @@ def status(row: Row) -> str:
 
 
 def why(row: Row, most: int = 2) -> str:
-    """Return the first reasons as one text; ties are left to the rank, the rest to `harness show`.
+    """Return the first reasons as one text, without ties (see the rank); the rest is in `harness show`.
 
-    A row that left the race needs no more than that.
+    A row that left the race shows one reason only.
     """
-    said = [reason for reason in row.reasons if not reason.startswith("ties with ")]
-    flagged = [reason for reason in said if reason.startswith("flagged: ")][:1]
-    plain = [reason for reason in said if not reason.startswith("flagged: ")]
-    return "; ".join(first_line(reason) for reason in [*plain[: 1 if row.status == "dropped" else most], *flagged])
+    plain = [reason for reason in row.reasons if reason.code != "tied" and reason.severity != "warning"]
+    shown = [*plain[: 1 if row.status == "dropped" else most], *row.warnings[:1]]
+    return "; ".join(first_line(text_of(reason)) for reason in shown)
 
 
 def first_line(text: str) -> str:
     """Return a text's first line."""
     return text.strip().splitlines()[0] if text.strip() else ""
-
-
-def groups(rows: Sequence[Row]) -> list[list[Row]]:
-    """Split rows into the ranked, and the rest."""
-    ranked = [row for row in rows if row.rank is not None]
-    return [ranked, [row for row in rows if row.rank is None]]

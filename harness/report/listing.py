@@ -1,21 +1,26 @@
-"""Lists for a terminal: targets, suites, the doctor's findings."""
-
-from __future__ import annotations
+"""Lists for a terminal: targets, suites, findings of `harness doctor`."""
 
 from collections.abc import Iterable
-from pathlib import Path
+from typing import Literal, NamedTuple
 
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from harness.doctor import Finding
 from harness.errors import SpecError
 from harness.spec.find import known, load_suite, load_target
-from harness.spec.target import Target
 from harness.spec.wire import Outcome
 
-_STYLES = {"good": "green", "note": "yellow", "bad": "red", "unavailable": "bright_black"}
+Grade = Literal["good", "note", "bad", "unavailable"]
+_STYLES: dict[Grade, str] = {"good": "green", "note": "yellow", "bad": "red", "unavailable": "bright_black"}
+
+
+class Finding(NamedTuple):
+    """One thing examined: its name, what was found, and how good that is for measuring."""
+
+    name: str
+    found: str
+    grade: Grade
 
 
 def _table(*columns: str) -> Table:
@@ -26,29 +31,22 @@ def _table(*columns: str) -> Table:
 
 
 def targets_table(probes: dict[str, Outcome | SpecError]) -> Table:
-    """Return the targets with what a probe of each found."""
+    """Return the targets, each with the result of its probe."""
     table = _table("target", "runs here", "runtime", "USD/h", "description")
     for name, path in sorted(known("targets").items()):
-        probe = probes[name]
-        target = _target(path)
-        if target is None:
-            table.add_row(name, "[red]wrong[/red]", "", "", escape(str(probe)))
+        try:
+            target = load_target(str(path.absolute()))
+        except SpecError as error:
+            table.add_row(name, "[red]invalid[/red]", "", "", escape(str(error)))
             continue
         price = f"{target.price.usd_per_hour:g}" if target.price else "–"
-        table.add_row(name, _runs(probe), target.runtime, price, escape(target.description))
+        table.add_row(name, _runs(probes[name]), target.runtime, price, escape(target.description))
     return table
-
-
-def _target(path: Path) -> Target | None:
-    try:
-        return load_target(str(path.absolute()))
-    except SpecError:
-        return None
 
 
 def _runs(probe: Outcome | SpecError) -> str:
     if isinstance(probe, SpecError):
-        return f"[red]wrong: {escape(probe.what)}[/red]"
+        return f"[red]invalid: {escape(probe.what)}[/red]"
     if probe.status == "ok":
         versions = ", ".join(f"{name} {version}" for name, version in probe.versions.items() if name != "numpy")
         return f"[green]yes[/green] {escape(versions)}"
@@ -56,7 +54,7 @@ def _runs(probe: Outcome | SpecError) -> str:
 
 
 def suites_table() -> Table:
-    """Return the suites with their size and budget; a wrong one with its error."""
+    """Return the suites with their size and budget; an invalid one with its error."""
     table = _table("suite", "candidates", "targets", "budget", "description")
     for name, path in sorted(known("suites").items()):
         try:
@@ -72,7 +70,6 @@ def suites_table() -> Table:
 def doctor_table(findings: Iterable[Finding]) -> Table:
     """Return the doctor's findings."""
     table = _table("", "found", "for measuring")
-    for finding in findings:
-        style = _STYLES[finding.verdict]
-        table.add_row(finding.name, escape(finding.found), f"[{style}]{finding.verdict}[/{style}]")
+    for name, found, grade in findings:
+        table.add_row(name, escape(found), f"[{_STYLES[grade]}]{grade}[/]")
     return table

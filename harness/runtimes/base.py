@@ -1,19 +1,23 @@
 """What a runtime must offer: load an artefact, say what it takes, run it. Implement this to add one."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+import importlib
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from harness.spec import plugins
+from harness.spec.arrays import Array
+from harness.spec.metrics import nearest
 from harness.spec.target import Target
-from harness.spec.wire import Artefact
+from harness.spec.variant import Variant
+from harness.spec.wire import Fact
 
-Array = NDArray[Any]
+_OUT_OF_MEMORY = ("bad allocation", "bad_alloc", "out of memory", "can't allocate memory", "failed to allocate")
+
 Feed = dict[str, Array]
 Infer = Callable[[Feed], Sequence[Array]]
 
@@ -30,7 +34,10 @@ class Tensor(NamedTuple):
 
 
 class Session(Protocol):
-    """A loaded model. `infer` takes a feed of host arrays and returns host arrays, in `outputs` order."""
+    """A loaded model. `infer` takes a feed of host arrays and returns host arrays, in `outputs` order.
+
+    A session that drives another process (a server) also has `pids`: the processes that are to be watched.
+    """
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[str, ...]
@@ -53,26 +60,107 @@ class Runtime(Protocol):
     def versions(self) -> dict[str, str]:
         """Return name → version of the libraries that matter to the numbers."""
 
-    def load(self, artefact: Artefact, target: Target, threads: int, seed: int, sequence: int) -> Session:
-        """Load `artefact` for `target` with at most `threads` compute threads.
+    def load(self, variant: Variant, target: Target, threads: int, seed: int, sequence: int) -> Session:
+        """Load `variant` with at most `threads` compute threads; raises ModelError where it cannot be loaded or called.
 
         `seed` and `sequence` (the running number of the trial) are for scripted runtimes.
-
-        Raises:
-            ModelError: the artefact cannot be loaded or called.
         """
 
 
 class ModelError(Exception):
-    """The artefact itself is wrong: corrupt, wrong input, unsupported operator."""
+    """The model itself is wrong: corrupt, wrong input, unsupported operator."""
 
 
-def local_path(artefact: Artefact) -> Path:
-    """Return the artefact's file.
+class OutputError(Exception):
+    """The model answers with something that cannot be used."""
 
-    Raises:
-        ModelError: there is none.
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory could not be allocated, whatever its type."""
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in _OUT_OF_MEMORY)
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or its type where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+@contextmanager
+def model_errors(what: str, text: Callable[[Exception], str] = str) -> Iterator[None]:
+    """Turn any error of a library into a ModelError `what: text(error)`; lack of memory is a MemoryError.
+
+    Libraries raise unrelated types, for a damaged file nearly any.
     """
-    if artefact.path is None or not Path(artefact.path).is_file():
-        raise ModelError(f"artefact not found: {artefact.path}")
-    return Path(artefact.path)
+    try:
+        yield
+    except ModelError:
+        raise
+    except Exception as error:
+        if out_of_memory(error):
+            raise MemoryError(str(error)) from error
+        raise ModelError(f"{what}: {text(error)}") from error
+
+
+def load_runtime(name: str) -> Runtime:
+    """Import and make the runtime called `name`; errors as in `plugins.load`."""
+    runtime: Runtime = plugins.load("runtimes", name)()
+    return runtime
+
+
+def wrong_option(options: Mapping[str, Fact], known: Mapping[str, type]) -> str | None:
+    """Say which option is unknown or of the wrong type; None when all are right."""
+    for key, value in options.items():
+        if key not in known:
+            return f"{key}: unknown key ({nearest(key, list(known))})"
+        if type(value) is not known[key]:
+            return f"{key}: expected {known[key].__name__}, got {type(value).__name__}"
+    return None
+
+
+def local_path(variant: Variant) -> Path:
+    """Return the variant's file; raises ModelError where there is none."""
+    if variant.path is None or not Path(variant.path).is_file():
+        raise ModelError(f"model file not found: {variant.path}")
+    return Path(variant.path)
+
+
+def refuse_pickle(variant: Variant) -> Path:
+    """Return the variant's file, which is a pickle; raises ModelError where the suite does not trust it."""
+    path = local_path(variant)
+    if not variant.trust_pickle:
+        raise ModelError(f"{path.name} is a pickle and is refused; write trust_pickle = true if you made it")
+    return path
+
+
+def main_output(outputs: Sequence[Array], names: Sequence[str], wanted: str | None) -> Array:
+    """Return the output that is evaluated: the named one, else the first of floats, else the first.
+
+    Raises OutputError where no output has the wanted name.
+    """
+    if wanted is not None:
+        if wanted not in names:
+            raise OutputError(f"the model has no output '{wanted}'; it has {', '.join(names) or 'unnamed ones'}")
+        return outputs[list(names).index(wanted)]
+    return next((o for o in outputs if isinstance(o, np.ndarray) and o.dtype.kind == "f"), outputs[0])
+
+
+def call(builder: str, import_from: str | None) -> Any:
+    """Import `module:function`, also from the folder `import_from`, and call it; raises ModelError if it is absent."""
+    if import_from is not None and import_from not in sys.path:
+        sys.path.append(import_from)
+    module_name, _, function_name = builder.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise ModelError(f"builder '{builder}' cannot be imported: {error}") from error
+    function = getattr(module, function_name, None)
+    if function is None:
+        raise ModelError(f"builder '{builder}': the module has no function '{function_name}'")
+    return function()
+
+
+def build(variant: Variant) -> Any:
+    """Build what a variant's builder makes."""
+    if variant.builder is None:
+        raise ModelError("this format needs a builder")
+    return call(variant.builder, variant.import_from)

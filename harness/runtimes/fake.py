@@ -4,8 +4,6 @@ The model takes `x` [batch, 1], whose value is the class it ought to predict, an
 With `clock = "virtual"` time is a number that inference adds to, so that a trial of seconds takes none.
 """
 
-from __future__ import annotations
-
 import ctypes
 import math
 import os
@@ -13,17 +11,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
+from itertools import count, repeat
 from typing import Literal
 
 import msgspec
 import numpy as np
 
 from harness.errors import SpecError
-from harness.runtimes.base import Array, Feed, ModelError, Tensor, local_path
+from harness.runtimes.base import Feed, ModelError, Tensor, local_path
 from harness.spec import toml
+from harness.spec.arrays import Array
 from harness.spec.target import Target
-from harness.spec.wire import Artefact
+from harness.spec.variant import Variant
 
 _DRAWS = 4096
 _WARM_BY_CALL = 150
@@ -34,7 +34,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     `process_spread` is drawn once a process; `drift_amplitude` is a host's slow swing over
     `drift_period` trials, the same for every candidate; `warm_up` inferences take `warm_up_factor` times;
-    each inference takes `creep` (a share) longer than the one before, so that it is never steady.
+    each inference takes `creep` (a fraction) longer than the one before, so that it is never steady.
     `fail_at` says when it fails, once: at its first inference, at the 151st ("measure": a steady model is
     warm by then), at the first with more than one row ("predict"). From there on "nan" gives nothing else.
     "grandchild" hangs with a process of its own beside it, whose id it prints.
@@ -65,37 +65,25 @@ class FakeSession:
     def __init__(self, script: Script, factor: float, rng: np.random.Generator) -> None:
         self.inputs = (Tensor("x", np.dtype("float32"), ("batch", 1)),)
         self.infer: Callable[[Feed], Sequence[Array]] = self._call
-        self._script = script
-        self._took = _latencies(script, factor, rng)
-        self._calls = 0
-        self._armed = script.fail_at in ("first", "measure", "predict")
-        self._nan = False
-        self._now = 0
-        self._virtual = script.clock == "virtual"
-        self.clock: Callable[[], int] = self._virtual_clock if self._virtual else time.perf_counter_ns
+        self.clock: Callable[[], int] = time.perf_counter_ns if script.clock == "real" else lambda: self._now
+        self.scope = nullcontext
+        self._script, self._took = script, _latencies(script, factor, rng)
+        self._calls, self._now, self._failed = 0, 0, False
         self._held = np.ones(script.memory_mib << 20, dtype=np.uint8)
-
-    def scope(self) -> AbstractContextManager[object]:
-        """Return a context that does nothing."""
-        return nullcontext()
-
-    def _virtual_clock(self) -> int:
-        return self._now
 
     def _call(self, feed: Feed) -> Sequence[Array]:
         script = self._script
         self._calls += 1
-        if self._armed and self._due(len(feed["x"])):
-            self._armed, self._nan = False, script.fail_how == "nan"
-            misbehave(script)
+        if not self._failed and self._due(len(feed["x"])):
+            self._failed = True
+            misbehave(script.fail_how)
         took = next(self._took)
         if self._calls <= script.warm_up:
             took = round(took * script.warm_up_factor)
         if script.creep:
             took = round(took * (1.0 + script.creep) ** self._calls)
-        if self._virtual:
-            self._now += took
-        else:
+        self._now += took
+        if script.clock == "real":
             time.sleep(took / 1e9)
         return [self._scores(feed["x"])]
 
@@ -106,7 +94,7 @@ class FakeSession:
 
     def _scores(self, x: Array) -> Array:
         script = self._script
-        if self._nan:
+        if self._failed and script.fail_how == "nan":
             return np.full((len(x), script.classes), np.nan, dtype=np.float32)
         truth = x[:, 0].astype(np.int64)
         wrong = (truth * 7919 + np.arange(len(x)) * 104729) % 1000 >= round(script.accuracy * 1000)
@@ -129,14 +117,14 @@ class FakeRuntime:
         """Return numpy's version."""
         return {"numpy": np.__version__}
 
-    def load(self, artefact: Artefact, target: Target, threads: int, seed: int, sequence: int) -> FakeSession:
+    def load(self, variant: Variant, target: Target, threads: int, seed: int, sequence: int) -> FakeSession:
         """Read the script and draw this process's latencies from the run's seed and the trial's number."""
         try:
-            script = toml.read(local_path(artefact), Script)
+            script = toml.read(local_path(variant), Script)
         except SpecError as error:
             raise ModelError(str(error)) from error
         if script.fail_at == "load":
-            misbehave(script)
+            misbehave(script.fail_how)
         rng = np.random.default_rng([seed, sequence, script.seed])
         swing = script.drift_amplitude * math.sin(2 * math.pi * sequence / script.drift_period)
         factor = math.exp(swing + script.process_spread * rng.standard_normal())
@@ -150,39 +138,20 @@ def _latencies(script: Script, factor: float, rng: np.random.Generator) -> Itera
         yield from np.rint(script.latency_ms * 1e6 * factor * draws).astype(np.int64).tolist()
 
 
-def misbehave(script: Script) -> None:
+def misbehave(how: str) -> None:
     """Fail for real, in the scripted way."""
-    how = script.fail_how
     if how == "segfault":
         ctypes.string_at(0)
-    elif how == "hang":
-        _hang()
     elif how == "grandchild":
         print(f"grandchild {subprocess.Popen(['sleep', '3600']).pid}", flush=True)  # noqa: T201 - to worker.log
-        _hang()
     elif how == "exit0":
         os._exit(0)
     elif how == "allocate":
-        _allocate_without_end()
+        list(np.ones(16 << 20, dtype=np.uint8) for _ in count())
     elif how == "flood":
-        _flood(64 << 20)
+        sys.stdout.writelines(repeat("x" * 1023 + "\n", 64 << 10))
+        sys.stdout.flush()
     elif how == "raise":
         raise RuntimeError("scripted failure")
-
-
-def _hang() -> None:
-    while True:
+    while how in ("hang", "grandchild"):
         time.sleep(3600)
-
-
-def _allocate_without_end() -> None:
-    held = []
-    while True:
-        held.append(np.ones(16 << 20, dtype=np.uint8))
-
-
-def _flood(size: int) -> None:
-    line = "x" * 1023 + "\n"
-    for _ in range(size >> 10):
-        sys.stdout.write(line)
-    sys.stdout.flush()

@@ -1,29 +1,29 @@
 """ONNX models on ONNX Runtime's CPU provider."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, cast
 
 import numpy as np
 
-from harness.runtimes.base import Infer, ModelError, Tensor, local_path
+from harness.runtimes.base import Infer, ModelError, Tensor, first_line, local_path, model_errors
 from harness.spec.target import Target
-from harness.spec.wire import Artefact
+from harness.spec.variant import Variant
 
-_DTYPES = {
+_SAME_NAME = ("float16", "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+_DTYPES = {f"tensor({name})": name for name in _SAME_NAME} | {
     "tensor(float)": "float32",
     "tensor(double)": "float64",
-    "tensor(float16)": "float16",
-    "tensor(bool)": "bool",
     "tensor(string)": "object",
-    **{f"tensor({kind})": kind for kind in ("int8", "int16", "int32", "int64")},
-    **{f"tensor({kind})": kind for kind in ("uint8", "uint16", "uint32", "uint64")},
 }
-_LEVELS = ("disable", "basic", "extended", "all")
+_LEVELS = {
+    "disable": "ORT_DISABLE_ALL",
+    "basic": "ORT_ENABLE_BASIC",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "all": "ORT_ENABLE_ALL",
+}
 
 
 def _tensor(arg: Any) -> Tensor:
@@ -43,10 +43,7 @@ class OnnxSession:
         self.outputs = tuple(arg.name for arg in session.get_outputs())
         self.infer = cast(Infer, partial(session.run, list(self.outputs)))
         self.clock: Callable[[], int] = time.perf_counter_ns
-
-    def scope(self) -> AbstractContextManager[object]:
-        """Return a context that does nothing: the runtime needs none."""
-        return nullcontext()
+        self.scope = nullcontext
 
 
 class OnnxRuntime:
@@ -79,21 +76,13 @@ class OnnxRuntime:
 
         return {"onnxruntime": ort.__version__, "numpy": np.__version__}
 
-    def load(self, artefact: Artefact, target: Target, threads: int, seed: int, sequence: int) -> OnnxSession:
+    def load(self, variant: Variant, target: Target, threads: int, seed: int, sequence: int) -> OnnxSession:
         """Make a session with the target's options."""
         import onnxruntime as ort
 
-        path = local_path(artefact)
-        try:
-            session = ort.InferenceSession(
-                str(path), self._settings(target, threads), providers=["CPUExecutionProvider"]
-            )
-        except MemoryError:
-            raise
-        except Exception as error:
-            if "bad allocation" in str(error) or "bad_alloc" in str(error):
-                raise MemoryError(str(error)) from error
-            raise ModelError(f"onnxruntime cannot load {path.name}: {_first_line(error)}") from error
+        path, settings = local_path(variant), self._settings(target, threads)
+        with model_errors(f"onnxruntime cannot load {path.name}", first_line):
+            session = ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
         return OnnxSession(session)
 
     def _settings(self, target: Target, threads: int) -> Any:
@@ -104,16 +93,7 @@ class OnnxRuntime:
         settings.intra_op_num_threads = int(target.options.get("intra_op_threads", threads))
         settings.inter_op_num_threads = int(target.options.get("inter_op_threads", 1))
         level = str(target.options.get("optimisation", "all"))
-        settings.graph_optimization_level = (
-            ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
-            ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
-            ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
-            ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
-        )[_LEVELS.index(level)]
+        settings.graph_optimization_level = getattr(ort.GraphOptimizationLevel, _LEVELS[level])
         if not target.options.get("spinning", True):
             settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
         return settings
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

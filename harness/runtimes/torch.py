@@ -1,20 +1,18 @@
 """PyTorch modules on the CPU: exported programs and built modules, eager or compiled."""
 
-from __future__ import annotations
-
+import inspect
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from harness.runtimes.base import Array, Feed, Infer, ModelError, Tensor, local_path
-from harness.runtimes.builder import build
+from harness.runtimes.base import Feed, Infer, ModelError, Tensor, build, local_path, model_errors, refuse_pickle
+from harness.spec.arrays import Array
 from harness.spec.target import Target
-from harness.spec.wire import Artefact
+from harness.spec.variant import Variant
 
 _MODES = ("eager", "compile")
 
@@ -25,43 +23,26 @@ class TorchSession:
     def __init__(self, module: Callable[..., Any], inputs: tuple[Tensor, ...]) -> None:
         import torch
 
-        self.inputs = inputs
+        names, from_numpy = [tensor.name for tensor in inputs], torch.from_numpy
+
+        def infer_one(feed: Feed) -> Sequence[Array]:  # 0.3 µs less in every sample than below
+            (array,) = feed.values()
+            return _host_arrays(module(from_numpy(array)))
+
+        def infer_several(feed: Feed) -> Sequence[Array]:
+            return _host_arrays(module(*[from_numpy(feed[name]) for name in names]))
+
+        self.inputs, self.scope = inputs, torch.inference_mode
+        self.infer: Infer = infer_one if len(inputs) == 1 else infer_several
         self.outputs: tuple[str, ...] = ()
-        self.infer: Infer = _single(module, torch) if len(inputs) == 1 else _several(module, inputs, torch)
         self.clock: Callable[[], int] = time.perf_counter_ns
-        self._inference_mode = torch.inference_mode
-
-    def scope(self) -> AbstractContextManager[object]:
-        """Return `torch.inference_mode()`."""
-        return cast(AbstractContextManager[object], self._inference_mode())
 
 
-def _single(module: Callable[..., Any], torch: Any) -> Infer:
-    from_numpy = torch.from_numpy
-
-    def infer(feed: Feed) -> Sequence[Array]:
-        (array,) = feed.values()
-        return host_arrays(module(from_numpy(array)))
-
-    return infer
-
-
-def _several(module: Callable[..., Any], inputs: tuple[Tensor, ...], torch: Any) -> Infer:
-    from_numpy, names = torch.from_numpy, [tensor.name for tensor in inputs]
-
-    def infer(feed: Feed) -> Sequence[Array]:
-        return host_arrays(module(*[from_numpy(feed[name]) for name in names]))
-
-    return infer
-
-
-def host_arrays(result: Any) -> Sequence[Array]:
+def _host_arrays(result: Any) -> Sequence[Array]:
     """Return what a module gave (a tensor, several, or a dict of them) as host arrays."""
     if isinstance(result, dict):
         return [value.numpy() for value in result.values()]
-    if isinstance(result, tuple | list):
-        return [value.numpy() for value in result]
-    return [result.numpy()]
+    return [value.numpy() for value in result] if isinstance(result, tuple | list) else [result.numpy()]
 
 
 class TorchRuntime:
@@ -89,52 +70,36 @@ class TorchRuntime:
 
         return {"torch": str(torch.__version__), "numpy": np.__version__}
 
-    def load(self, artefact: Artefact, target: Target, threads: int, seed: int, sequence: int) -> TorchSession:
+    def load(self, variant: Variant, target: Target, threads: int, seed: int, sequence: int) -> TorchSession:
         """Load the module, fix its threads, and compile it where the target says so."""
         import torch
 
         torch.set_num_threads(int(target.options.get("intra_op_threads", threads)))
         torch.set_num_interop_threads(int(target.options.get("inter_op_threads", 1)))
-        module, inputs = load_module(artefact)
+        module, inputs = load_module(variant)
         if target.options.get("mode", "eager") == "compile":
             module = torch.compile(module)
         return TorchSession(module, inputs)
 
 
-def load_module(artefact: Artefact) -> tuple[Any, tuple[Tensor, ...]]:
-    """Load an artefact as an evaluating `nn.Module` with its inputs.
-
-    Raises:
-        ModelError: it cannot be loaded.
-    """
-    if artefact.format == "pt2":
-        program = load_program(artefact)
+def load_module(variant: Variant) -> tuple[Any, tuple[Tensor, ...]]:
+    """Load a variant as an evaluating `nn.Module` with its inputs; raises ModelError where that is not possible."""
+    if variant.format == "pt2":
+        program = load_program(variant)
         return program.module(), _program_inputs(program)
-    if artefact.format == "checkpoint":
-        module = _load_checkpoint(artefact)
-    else:
-        module = build(artefact)
-        _load_weights(module, artefact)
+    module = _load_checkpoint(variant) if variant.format == "checkpoint" else _build(variant)
     if not hasattr(module, "eval"):
-        raise ModelError(f"{artefact.builder or artefact.path} gives a {type(module).__name__}, not a module")
+        raise ModelError(f"{variant.builder or variant.path} gives a {type(module).__name__}, not a module")
     return module.eval(), _forward_inputs(module)
 
 
-def load_program(artefact: Artefact) -> Any:
-    """Load a `.pt2` exported program.
-
-    Raises:
-        ModelError: it cannot be loaded.
-    """
+def load_program(variant: Variant) -> Any:
+    """Load a `.pt2` exported program; raises ModelError where that is not possible."""
     import torch
 
-    path = local_path(artefact)
-    try:
+    path = local_path(variant)
+    with model_errors(f"torch cannot load {path.name}"):
         return torch.export.load(path)
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise ModelError(f"torch cannot load {path.name}: {error}") from error
 
 
 def _program_inputs(program: Any) -> tuple[Tensor, ...]:
@@ -153,8 +118,6 @@ def _tensor(name: str, value: Any) -> Tensor:
 
 def _forward_inputs(module: Any) -> tuple[Tensor, ...]:
     """Read names off `forward`; `example_inputs` (name → array) on the module adds dtypes and shapes."""
-    import inspect
-
     examples: dict[str, Array] = getattr(module, "example_inputs", {})
     if examples:
         return tuple(Tensor(n, a.dtype, ("batch", *a.shape[1:])) for n, a in examples.items())
@@ -166,17 +129,14 @@ def _forward_inputs(module: Any) -> tuple[Tensor, ...]:
     return tuple(Tensor(name, None, ("...",)) for name in needed)
 
 
-def _load_weights(module: Any, artefact: Artefact) -> None:
-    if artefact.weights is None:
-        return
-    path = Path(artefact.weights)
-    try:
-        module.load_state_dict(_state(path, artefact.trust_pickle))
-    except MemoryError:
-        raise
-    except Exception as error:
-        why = " ".join(str(error).split())
-        raise ModelError(f"the weights in {path.name} do not fit {artefact.builder}: {why}") from error
+def _build(variant: Variant) -> Any:
+    module = build(variant)
+    if variant.weights is not None:
+        path = Path(variant.weights)
+        what = f"the weights in {path.name} do not fit {variant.builder}"
+        with model_errors(what, lambda error: " ".join(str(error).split())):
+            module.load_state_dict(_state(path, variant.trust_pickle))
+    return module
 
 
 def _state(path: Path, trust_pickle: bool) -> Any:
@@ -189,13 +149,9 @@ def _state(path: Path, trust_pickle: bool) -> Any:
     return torch.load(path, map_location="cpu", weights_only=not trust_pickle)
 
 
-def _load_checkpoint(artefact: Artefact) -> Any:
+def _load_checkpoint(variant: Variant) -> Any:
     import torch
 
-    path = local_path(artefact)
-    if not artefact.trust_pickle:
-        raise ModelError(f"{path.name} is a pickle and is refused; write trust_pickle = true if you made it")
-    try:
+    path = refuse_pickle(variant)
+    with model_errors(f"torch cannot load {path.name}"):
         return torch.load(path, map_location="cpu", weights_only=False)
-    except Exception as error:
-        raise ModelError(f"torch cannot load {path.name}: {error}") from error

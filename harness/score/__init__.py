@@ -1,1 +1,1 @@
-"""The pure decision: limits, Pareto set, utility, uncertainty, ranks and reasons. No files, no clocks."""
+"""The pure decision: limits, Pareto set, utility, uncertainty, ranks and reasons. Reads no files and no clock."""

@@ -1,12 +1,11 @@
-"""What the decision is made from and what it says: entries in, a ranking out."""
-
-from __future__ import annotations
+"""The input and output of the decision: entries and the ranking."""
 
 from typing import Literal
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
+
+from harness.spec.arrays import Floats
+from harness.spec.diagnostics import Diagnostic
 
 Status = Literal["measured", "dropped", "failed", "skipped"]
 
@@ -27,26 +26,32 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     basis: Literal["within", "between", "rows", "exact"] = "between"
 
 
+class RowScores(msgspec.Struct, frozen=True, kw_only=True):
+    """One score per dataset row: the metric is their (weighted) mean, or the square root of it ("root")."""
+
+    values: Floats
+    weights: Floats | None = None
+    transform: Literal["mean", "root"] = "mean"
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One cell as the scorer sees it.
 
     `metrics` are keyed as in the policy (plain keys belong to the suite's first scenario). `trials` holds
-    the per-trial values of a metric, NaN-padded by block: index b is the trial of block b, so that rows
-    can be compared within blocks. `correct` marks, per dataset row, whether the prediction was right.
-    `remarks` are told with the row and decide nothing. A dropped entry was measured until it left the race, where
-    `beaten_by` (candidate@target) was found to be better.
+    the per-trial values of a metric, NaN-padded by block: index b is the trial of block b, so that cells
+    can be compared within blocks. `rows` holds the scores behind a metric by dataset row, so that cells can
+    be compared within rows. `diagnostics` are reported with the cell and decide nothing. A dropped entry was
+    measured until it left the race, where `beaten_by` (candidate@target) was found to be better.
     """
 
     candidate: str
     target: str
     status: Status
     failure: str | None = None
-    why: str = ""
     metrics: dict[str, Measure] = {}
     trials: dict[str, tuple[float, ...]] = {}
-    correct: NDArray[np.bool_] | None = None
-    flags: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
+    rows: dict[str, RowScores] = {}
+    diagnostics: tuple[Diagnostic, ...] = ()
     beaten_by: str = ""
 
 
@@ -54,10 +59,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the ranking; None is "not known", never 0.
 
     `limits` holds P(limit holds) by metric, where it is known. `gap` is the score less that of the first row,
-    with the interval (`gap_low`, `gap_high`) that decides whether the two can be told apart; `blocks` counts
-    the blocks behind the row, `blocks_to_settle` about how many in all would tell it from the first row
-    (None: it is told apart already, or no number would). `acceptability[r]` is the share of all weights and
-    draws that put the row on rank r+1; `central_weights` is the mean of the weights that put it first.
+    with the interval (`gap_low`, `gap_high`) that decides whether the two are significantly different; `blocks`
+    counts the blocks measured, `blocks_to_settle` estimates how many in all would make the difference significant
+    (None: it is already, or no number would). `acceptability[r]` is the fraction of all weights and draws that
+    put the row on rank r+1; `central_weights` is the mean of the weights that put it first. `reasons` begin with
+    what the run says of the cell and end with its warnings.
     """
 
     candidate: str
@@ -77,16 +83,19 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     central_weights: dict[str, float] | None
     limits: dict[str, float]
     pareto: bool
-    reasons: tuple[str, ...]
+    reasons: tuple[Diagnostic, ...]
     metrics: dict[str, Measure]
     utilities: dict[str, float]
-    flags: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
     gap: float | None = None
     gap_low: float | None = None
     gap_high: float | None = None
     blocks: int | None = None
     blocks_to_settle: int | None = None
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        """The reasons to read the row with care."""
+        return tuple(reason for reason in self.reasons if reason.severity == "warning")
 
 
 class Ranking(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,5 +103,5 @@ class Ranking(msgspec.Struct, frozen=True, kw_only=True):
 
     suite: str
     rows: tuple[Row, ...]
-    notes: tuple[str, ...] = ()
-    schema: str = "harness/ranking/1"
+    notes: tuple[Diagnostic, ...] = ()
+    schema: str = "harness/ranking/2"

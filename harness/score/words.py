@@ -1,11 +1,10 @@
-"""How metrics and numbers are said: short names, units, as many digits as a reader needs."""
-
-from __future__ import annotations
+"""Texts for metrics, numbers and diagnostics: short names, units, significant digits."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from harness.score.records import Entry, Measure, Row
+from harness.spec.diagnostics import Diagnostic
 from harness.spec.metrics import lookup, split_key
 
 _SHORT = {
@@ -31,10 +30,10 @@ _SHORT = {
 _WORSE = (
     ("latency_", "slower"),
     ("load_", "slower to load"),
-    ("first_inference_", "slower at first"),
+    ("first_inference_", "slower in the first inference"),
     ("throughput_", "lower in throughput"),
-    ("cost_", "dearer"),
-    ("memory_", "hungrier for memory"),
+    ("cost_", "more expensive"),
+    ("memory_", "higher in memory use"),
     ("artefact_", "larger on disk"),
     ("accuracy", "less accurate"),
 )
@@ -46,48 +45,52 @@ def name_of(row: Entry | Row) -> str:
 
 
 def short_name(key: str) -> str:
-    """Name a metric in a word or two: `p99`, `p99 (offline)`, `peak memory`."""
+    """Give a metric's short name: `p99`, `p99 (offline)`, `peak memory`."""
     scenario, metric = split_key(key)
     short = _SHORT.get(metric, metric.replace("_", " "))
     return f"{short} ({scenario})" if scenario else short
 
 
 def worse_word(key: str) -> str:
-    """Say in a word what a row is that is worse in this metric: `slower`, `dearer`."""
+    """Describe a row that is worse in this metric: `slower`, `more expensive`."""
     metric = split_key(key)[1]
     return next((word for start, word in _WORSE if metric.startswith(start)), f"worse in {short_name(key)}")
 
 
+def text_of(of: Diagnostic) -> str:
+    """Give the message of a diagnostic; a warning is marked as one."""
+    return f"warning: {of.message}" if of.severity == "warning" else of.message
+
+
 def number(value: float, digits: int = 3) -> str:
     """Write a number with `digits` significant digits, without exponent from 1e-4 to 1e15."""
-    if value == 0 or not math.isfinite(value):
-        return f"{value:g}"
-    decimals = digits - 1 - math.floor(math.log10(abs(value)))
-    if abs(value) >= 1e15 or abs(value) < 1e-4:
+    if not 1e-4 <= abs(value) < 1e15:
         return f"{value:.{digits}g}"
+    decimals = digits - 1 - math.floor(math.log10(abs(value)))
     text = f"{value:.{max(decimals, 0)}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def with_unit(text: str, key: str) -> str:
-    """Append the metric's unit, if it has one."""
-    unit = lookup(key).unit
-    return f"{text} {unit}" if unit else text
+def amount(value: float, key: str, digits: int = 3) -> str:
+    """Write a number with the metric's unit, if it has one."""
+    return f"{number(value, digits)} {lookup(key).unit}".rstrip()
+
+
+def measured(measure: Measure, key: str, digits: int = 3) -> str:
+    """Write a value with its unit and interval."""
+    return amount(measure.value, key, digits) + interval(measure, digits)
 
 
 def against(measure: Measure, bound: float, key: str) -> tuple[str, str]:
-    """Write a value with its interval, and a bound, with enough digits to see that they differ."""
+    """Write a value with its interval, and a bound, with enough digits to show that they differ."""
     digits = 3
     while digits < 12 and measure.value != bound and number(measure.value, digits) == number(bound, digits):
         digits += 1
-    value = with_unit(number(measure.value, digits), key)
-    return value + interval(measure, digits), with_unit(number(bound, digits), key)
+    return measured(measure, key, digits), amount(bound, key, digits)
 
 
 def interval(measure: Measure, digits: int = 3) -> str:
     """Write ` [low, high]` with `?` for an end that is not known; nothing where there is no spread."""
-    if measure.low is None and measure.high is None:
-        return ""
     if measure.low == measure.high:
         return ""
     low, high = ("?" if end is None else number(end, digits) for end in (measure.low, measure.high))
@@ -95,15 +98,15 @@ def interval(measure: Measure, digits: int = 3) -> str:
 
 
 def listed(words: Iterable[str], most: int = 3) -> str:
-    """Join words as `a, b and c`; beyond `most`, say how many more there are."""
-    names: Sequence[str] = tuple(words)
+    """Join words as `a, b and c`; beyond `most`, give the number of the others."""
+    names = tuple(words)
     if len(names) > most:
         return f"{', '.join(names[:most])} and {len(names) - most} more"
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1] if names else "")))
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def chance(p: float | None) -> str:
-    """Write a probability as `P = 0.61`; near 0 and 1 as a bound rather than a false certainty."""
+    """Write a probability as `P = 0.61`; near 0 and 1 as a bound, because it is not certain."""
     if p is None:
         return "P not known"
     if p > 0.999 or p < 0.001:
@@ -111,10 +114,10 @@ def chance(p: float | None) -> str:
     return f"P = {math.floor(p * 1000) / 1000:.3f}" if p > 0.99 else f"P = {p:.2f}"
 
 
-def percent(share: float) -> str:
-    """Write a share as a whole percentage; `<1 %` and `>99 %` rather than a false 0 or 100."""
-    if 0 < share < 0.005:
+def percent(fraction: float) -> str:
+    """Write a fraction as a whole percentage; `0 %` and `100 %` only where they are exact."""
+    if 0 < fraction < 0.005:
         return "<1 %"
-    if 0.995 < share < 1:
+    if 0.995 < fraction < 1:
         return ">99 %"
-    return f"{share:.0%}".replace("%", " %")
+    return f"{fraction:.0%}".replace("%", " %")

@@ -1,10 +1,7 @@
 """A/A and power: equal candidates are not told apart, and a difference of 5 % is, on a host that drifts."""
 
-from __future__ import annotations
-
 from collections import Counter
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Iterator
 
 from harness.score.records import Ranking
 from harness.selftest.field import MEDIAN_MS, Plan, run
@@ -14,64 +11,47 @@ SPREAD, DRIFT, INSIDE = 0.02, 0.1, 0.05
 EFFECT = 1.05
 PLAN = Plan(blocks=8, samples=120)
 FALSE, FOUND = 0.05, 0.90
-DROPPED, RANKED = "dropped", "ranked"
 _A_A, _POWER = 1, 2  # random streams
-Verdict = TypeVar("Verdict", str, bool)
 
 
 def same(setting: Setting) -> list[Finding]:
     """Count how often two equal candidates are declared different."""
     pairs = setting.size(80, 400)
-    ways = _count(setting, _A_A, pairs, 1.0, told_apart)
-    apart, most = pairs - ways[""], at_most(pairs, FALSE)
-    return [
-        Finding(
-            "A/A",
-            f"equal; {SPREAD:.0%} between processes, ±{DRIFT:.0%} drift",
-            f"{apart} of {pairs} pairs declared different ({apart / pairs:.1%}): "
-            f"{ways[DROPPED]} by the race, {ways[RANKED]} by rank",
-            f"at most {FALSE:.0%}: {most} with 99 % binomial slack",
-            apart <= most,
-        )
-    ]
+    apart_by = Counter(map(told_apart, _rankings(setting, _A_A, pairs, 1.0)))
+    apart, most = pairs - apart_by[""], at_most(pairs, FALSE)
+    truth = f"equal; {SPREAD:.0%} between processes, ±{DRIFT:.0%} drift"
+    found = f"{apart} of {pairs} pairs declared different ({apart / pairs:.1%}): "
+    found += f"{apart_by['dropped']} by the race, {apart_by['ranked']} by rank"
+    wanted = f"at most {FALSE:.0%}: {most} with 99 % binomial slack"
+    return [Finding("A/A", truth, found, wanted, apart <= most)]
 
 
 def slower(setting: Setting) -> list[Finding]:
     """Count how often a candidate that takes 5 % longer is found to."""
     pairs = setting.size(80, 400)
-    found = _count(setting, _POWER, pairs, EFFECT, second_is_worse)[True]
-    return [
-        Finding(
-            "power",
-            f"the second takes {EFFECT - 1:.0%} longer; the same noise",
-            f"{found} of {pairs} pairs found so ({found / pairs:.1%})",
-            f"at least {FOUND:.0%}",
-            found >= FOUND * pairs,
-        )
-    ]
+    right = sum(map(second_is_worse, _rankings(setting, _POWER, pairs, EFFECT)))
+    truth = f"the second takes {EFFECT - 1:.0%} longer; the same noise"
+    found = f"{right} of {pairs} pairs found so ({right / pairs:.1%})"
+    return [Finding("power", truth, found, f"at least {FOUND:.0%}", right >= FOUND * pairs)]
 
 
-def _count(
-    setting: Setting, stream: int, pairs: int, effect: float, verdict: Callable[[Ranking], Verdict]
-) -> Counter[Verdict]:
-    """Run pairs of which the second takes `effect` times as long; count the verdicts on their rankings."""
+def _rankings(setting: Setting, stream: int, pairs: int, effect: float) -> Iterator[Ranking]:
+    """Run pairs of which the second takes `effect` times as long; yield their rankings."""
     noise = {"sigma": INSIDE, "process_spread": SPREAD, "drift_amplitude": DRIFT}
     scripts = {
         "first": {"latency_ms": MEDIAN_MS, "seed": 1, **noise},
         "second": {"latency_ms": MEDIAN_MS * effect, "seed": 2, **noise},
     }
-    count: Counter[Verdict] = Counter()
     for seed in setting.seeds(stream, pairs):
         with setting.folder() as base:
-            count[verdict(run(base, scripts, PLAN, seed).ranking)] += 1
-    return count
+            yield run(base, scripts, PLAN, seed).ranking
 
 
 def told_apart(ranking: Ranking) -> str:
-    """Say how the rows were told apart, that is, do not all share a rank; empty if they were not."""
-    if all(row.status == "measured" for row in ranking.rows):
-        return RANKED if len({row.rank for row in ranking.rows}) > 1 else ""
-    return DROPPED
+    """Say how the rows were told apart ("dropped", "ranked"); empty if all share a rank."""
+    if any(row.status != "measured" for row in ranking.rows):
+        return "dropped"
+    return "ranked" if len({row.rank for row in ranking.rows}) > 1 else ""
 
 
 def second_is_worse(ranking: Ranking) -> bool:

@@ -1,21 +1,21 @@
 """Generated suites of scripted candidates, taken through the pipeline's own steps."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from harness.pipeline import conclude, measure
-from harness.prepare import Launch, prepare
-from harness.report.observe import Quiet
-from harness.report.show import Ranked
-from harness.runs import RunRecord, write_run
-from harness.selftest.inline import run_inline
+from harness.evidence.files import write_json
+from harness.evidence.run import RunRecord
+from harness.launch.base import PROCESS, Launcher
+from harness.pipeline.conclude import RankedRun, conclude
+from harness.pipeline.measure import measure
+from harness.pipeline.prepare import prepare
+from harness.pipeline.progress import Silent
+from harness.scenarios.single_stream import SingleStream
+from harness.selftest.inline import InlineLauncher
 from harness.spec.policy import Objective, Policy
-from harness.spec.suite import Budget, Candidate, Dataset, SingleStream, Suite, Synthetic
+from harness.spec.suite import Budget, Candidate, Dataset, Suite, Synthetic
 from harness.spec.target import Limits, Target
 
 Scripts = Mapping[str, Mapping[str, float | int | str]]
@@ -69,24 +69,12 @@ def record_of(base: Path, scripts: Scripts, plan: Plan, seed: int) -> RunRecord:
     )
 
 
-def run(
-    base: Path,
-    scripts: Scripts,
-    plan: Plan,
-    seed: int,
-    launch: Launch = run_inline,
-    inherit: Sequence[int] = (),
-) -> Ranked:
-    """Take a suite of fakes through the pipeline; whoever calls holds the machine's lock.
-
-    Raises:
-        EvidenceError: evidence cannot be written.
-    """
+def run(base: Path, scripts: Scripts, plan: Plan, seed: int, launcher: Launcher | None = None) -> RankedRun:
+    """Take a suite of fakes through the pipeline; the caller holds the machine's lock."""
     folder = base / "run"
     folder.mkdir(parents=True)
-    record = record_of(base, scripts, plan, seed)
-    write_run(folder, record)
-    launch = partial(launch, inherit=tuple(inherit))
-    prepared = prepare(folder, record, Quiet(), launch)
-    measure(folder, record, prepared, Quiet(), launch)
+    record, places = record_of(base, scripts, plan, seed), {PROCESS: launcher or InlineLauncher()}
+    write_json(folder / "run.json", record)
+    prepared = prepare(folder, record, Silent(), places)
+    measure(folder, record, prepared, Silent(), places)
     return conclude(folder)

@@ -1,16 +1,13 @@
 """Memory, in real processes: what was touched is what is reported; who asks for too much is named and alone."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
-from harness.report.show import Ranked
-from harness.runs import trial_folder
+from harness.evidence.folder import read_requests
+from harness.evidence.run import trial_folder
+from harness.pipeline.conclude import RankedRun
 from harness.score.records import Row
 from harness.selftest.field import MEDIAN_MS, Plan, Scripts, run
 from harness.selftest.records import Finding, Setting
-from harness.trial.folder import read_array
-from harness.trial.launch import run_job
 
 TOUCHED_MIB, TOLERANCE = 200, 0.02
 LIMIT_MIB, GREEDY_MIB = 256, 512
@@ -23,18 +20,11 @@ def touched(setting: Setting) -> list[Finding]:
     scripts = {"bare": _SLEEPER, "holding": {**_SLEEPER, "memory_mib": TOUCHED_MIB}}
     with setting.folder() as base:
         rows = _rows(_real(base, scripts, plan, setting))
-    peaks = [rows[name].metrics.get("memory_peak_mib") for name in scripts]
-    bare, holding = (None if peak is None else peak.value for peak in peaks)
-    more = None if bare is None or holding is None else holding - bare
-    return [
-        Finding(
-            "memory",
-            f"{TOUCHED_MIB} MiB touched",
-            "unavailable" if more is None else f"{more:.1f} MiB more at peak (n = {plan.blocks} processes each)",
-            f"{TOUCHED_MIB} MiB ± {TOLERANCE:.0%}",
-            more is not None and abs(more / TOUCHED_MIB - 1) <= TOLERANCE,
-        )
-    ]
+    bare, holding = (rows[name].metrics.get("memory_peak_mib") for name in scripts)
+    more = holding.value - bare.value if holding and bare else None
+    found = "unavailable" if more is None else f"{more:.1f} MiB more at peak (n = {plan.blocks} processes each)"
+    close = more is not None and abs(more / TOUCHED_MIB - 1) <= TOLERANCE
+    return [Finding("memory", f"{TOUCHED_MIB} MiB touched", found, f"{TOUCHED_MIB} MiB ± {TOLERANCE:.0%}", close)]
 
 
 def too_much(setting: Setting) -> list[Finding]:
@@ -51,30 +41,24 @@ def too_much(setting: Setting) -> list[Finding]:
             for block in range(plan.blocks)
         )
     row = _rows(beside_greedy)["greedy"]
-    trials = 2 * plan.blocks
+    trials, wanted = 2 * plan.blocks, "oom, unranked, nothing published, neighbours unchanged"
     nothing = not row.metrics and row.rank is None and row.score is None and not row.eligible
-    return [
-        Finding(
-            "OOM",
-            f"{GREEDY_MIB} MiB touched under a limit of {LIMIT_MIB} MiB",
-            f"{row.failure or row.status}, {'nothing' if nothing else 'something'} published; "
-            f"{unchanged} of {trials} neighbours' trials unchanged",
-            "oom, unranked, nothing published, neighbours unchanged",
-            row.failure == "oom" and nothing and unchanged == trials,
-        )
-    ]
+    truth = f"{GREEDY_MIB} MiB touched under a limit of {LIMIT_MIB} MiB"
+    found = f"{row.failure or row.status}, {'nothing' if nothing else 'something'} published; "
+    found += f"{unchanged} of {trials} neighbours' trials unchanged"
+    return [Finding("OOM", truth, found, wanted, row.failure == "oom" and nothing and unchanged == trials)]
 
 
-def _real(base: Path, scripts: Scripts, plan: Plan, setting: Setting) -> Ranked:
+def _real(base: Path, scripts: Scripts, plan: Plan, setting: Setting) -> RankedRun:
     base.mkdir(parents=True, exist_ok=True)
-    return run(base, scripts, plan, setting.seed, run_job, setting.inherit)
+    return run(base, scripts, plan, setting.seed, setting.launcher)
 
 
-def _rows(ranked: Ranked) -> dict[str, Row]:
+def _rows(ranked: RankedRun) -> dict[str, Row]:
     return {row.candidate: row for row in ranked.ranking.rows}
 
 
 def _samples(run_folder: Path, candidate: str, block: int) -> list[int]:
     folder = trial_folder(run_folder, f"{candidate}@fake", block)
-    found: list[int] = read_array(folder / "samples" / "interactive.npy").tolist()
+    found: list[int] = read_requests(folder, "interactive").tolist()
     return found

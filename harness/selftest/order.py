@@ -1,13 +1,11 @@
 """Rank invariance: a candidate that is worse in everything reorders nobody, and moves nobody's score."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from harness.analyse.evidence import open_run
+from harness.analyse.reader import open_run
 from harness.score.rank import rank
 from harness.score.records import Entry, Ranking
 from harness.selftest.field import MEDIAN_MS, Plan, Scripts, run
@@ -31,20 +29,13 @@ _STREAM = 5
 
 def unmoved(setting: Setting) -> list[Finding]:
     """Rank real evidence with and without a dominated candidate, for several fields."""
-    fields = setting.size(6, 40)
-    kept = 0
+    fields, kept = setting.size(6, 40), 0
     for seed in setting.seeds(_STREAM, fields):
         with setting.folder() as base:
             kept += _keeps(_measured(base, seed), seed)
-    return [
-        Finding(
-            "rank invariance",
-            "one of five candidates is worse in everything",
-            f"order and scores of the others the same without it in {kept} of {fields} fields",
-            f"{fields}",
-            kept == fields,
-        )
-    ]
+    truth = "one of five candidates is worse in everything"
+    found = f"order and scores of the others the same without it in {kept} of {fields} fields"
+    return [Finding("rank invariance", truth, found, f"{fields}", kept == fields)]
 
 
 def field(rng: np.random.Generator) -> Scripts:

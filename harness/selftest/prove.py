@@ -1,19 +1,17 @@
 """All checks, one after another, while this process holds the machine."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
 from harness.errors import HarnessError
+from harness.launch.process import ProcessLauncher
+from harness.pipeline.progress import Observer
 from harness.selftest import differences, flags, memory, order, races, tails
 from harness.selftest.records import Finding, Setting
-from harness.trial.lock import machine_lock
 
 Check = Callable[[Setting], list[Finding]]
 
@@ -25,49 +23,29 @@ CHECKS: dict[str, Check] = {
     "OOM": memory.too_much,
     "memory": memory.touched,
     "rank invariance": order.unmoved,
-    "noise flags": flags.raised,
+    "noise warnings": flags.raised,
     "race": races.best_kept,
     "certified limits": races.false_passes,
 }
 _ROOM_BYTES = 256 << 20
 
 
-class Proved(NamedTuple):
-    """A finding and the seconds its check took."""
-
-    finding: Finding
-    seconds: float
-
-
-class Watcher(Protocol):
-    """Someone who follows the proof."""
-
-    def begin(self, name: str) -> None:
-        """Hear that a check begins."""
-
-    def step(self, done: int, of: int) -> None:
-        """Hear how far the check is."""
-
-    def end(self, name: str, passed: bool, seconds: float) -> None:
-        """Hear how it ended."""
-
-
-def prove(seed: int, quick: bool, watcher: Watcher, checks: dict[str, Check] | None = None) -> list[Proved]:
+def prove(seed: int, quick: bool, observer: Observer, checks: dict[str, Check] | None = None) -> list[Finding]:
     """Do the checks (all, if not given) and return what they found. One that breaks down has failed.
 
-    Raises:
-        BusyError: another run is measuring on this machine.
+    Raises BusyError if another run is measuring on this machine.
     """
-    proved: list[Proved] = []
-    with machine_lock("harness selftest") as lock, tempfile.TemporaryDirectory(dir=scratch()) as root:
-        setting = Setting(Path(root), seed, quick, watcher.step, (lock,))
+    proved: list[Finding] = []
+    process = ProcessLauncher()
+    with process.hold("harness selftest") as launcher, tempfile.TemporaryDirectory(dir=scratch()) as root:
+        setting = Setting(Path(root), seed, quick, launcher, observer)
         for name, check in (checks or CHECKS).items():
-            watcher.begin(name)
+            observer.say(name)
             begin = time.monotonic()
             findings = _done(name, check, setting)
-            seconds = time.monotonic() - begin
-            watcher.end(name, all(finding.passed for finding in findings), seconds)
-            proved += [Proved(finding, seconds) for finding in findings]
+            verdict = "passed" if all(finding.passed for finding in findings) else "failed"
+            observer.say(f"{name}: {verdict} ({time.monotonic() - begin:.1f} s)")
+            proved += findings
     return proved
 
 

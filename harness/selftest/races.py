@@ -5,18 +5,15 @@ shuffled block. The best cell is cell 0; the second is `gap` slower; the others 
 times the best, evenly on a log scale. Every trial adds its own process effect.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
 from harness.selftest.records import Finding, Setting, at_least, at_most
+from harness.spec.arrays import Floats
 from harness.stats.certify import certify_in_order, planned_looks
 from harness.stats.racing import Rule, race
 
-Floats = npt.NDArray[np.float64]
 Step = Callable[[Floats, set[int]], tuple[set[int], bool]]
 
 GAP = 1.05
@@ -37,9 +34,7 @@ def utilities(
     blocks: int = BLOCKS,
 ) -> Floats:
     """Draw -log(metric) as values[block, cell]; cell `wild` has three times the spread of the others."""
-    truth = np.zeros(cells)
-    truth[1] = np.log(gap)
-    truth[2:] = rng.uniform(np.log(gap), np.log(slowest), cells - 2)
+    truth = np.array([0.0, np.log(gap), *rng.uniform(np.log(gap), np.log(slowest), cells - 2)])
     spreads = np.full(cells, spread)
     if wild is not None:
         spreads[wild] *= 3.0
@@ -53,7 +48,7 @@ def utilities(
 
 
 def run(truth: Floats, step: Step) -> tuple[float, bool]:
-    """Race through the blocks; give the share of trials that were run and whether cell 0 survived."""
+    """Race through the blocks; give the fraction of trials that were run and whether cell 0 survived."""
     blocks, cells = truth.shape
     alive, seen, trials = set(range(cells)), np.full(truth.shape, np.nan), 0
     for block in range(blocks):
@@ -79,20 +74,13 @@ def chosen(rule: Rule) -> Step:
 def best_kept(setting: Setting) -> list[Finding]:
     """Count the races that the true best survives, and what they cost."""
     races, step = setting.size(150, 500), chosen(Rule(blocks=BLOCKS))
-    results = [
-        run(utilities(np.random.default_rng(seed), CELLS, SPREAD), step) for seed in setting.seeds(_RACES, races)
-    ]
-    kept, least = sum(survived for _, survived in results), at_least(races, KEPT)
-    time = float(np.mean([share for share, _ in results]))
-    return [
-        Finding(
-            "race",
-            f"best of {CELLS}, the second {GAP - 1:.0%} behind; {SPREAD:.0%} between processes",
-            f"the best kept in {kept} of {races} races, in {time:.0%} of the exhaustive time",
-            f"at least {KEPT:.0%}: {least} with 99 % binomial slack",
-            kept >= least,
-        )
-    ]
+    fields = (utilities(np.random.default_rng(seed), CELLS, SPREAD) for seed in setting.seeds(_RACES, races))
+    fractions, survived = zip(*(run(field, step) for field in fields), strict=True)
+    kept, least = sum(survived), at_least(races, KEPT)
+    truth = f"best of {CELLS}, the second {GAP - 1:.0%} behind; {SPREAD:.0%} between processes"
+    found = f"the best kept in {kept} of {races} races, in {np.mean(fractions):.0%} of the exhaustive time"
+    wanted = f"at least {KEPT:.0%}: {least} with 99 % binomial slack"
+    return [Finding("race", truth, found, wanted, kept >= least)]
 
 
 def false_passes(setting: Setting) -> list[Finding]:
@@ -102,12 +90,7 @@ def false_passes(setting: Setting) -> list[Finding]:
         samples = np.random.default_rng(seed).random(planned_looks()[-1])
         passed += certify_in_order(samples, 0.99) == "holds"
     most = at_most(times, FALSE)
-    return [
-        Finding(
-            "certified limits",
-            f"1 % of samples are over the limit; up to {len(planned_looks())} looks",
-            f"{passed} of {times} certified as kept ({passed / times:.1%})",
-            f"at most {FALSE:.0%}: {most} with 99 % binomial slack",
-            passed <= most,
-        )
-    ]
+    truth = f"1 % of samples are over the limit; up to {len(planned_looks())} looks"
+    found = f"{passed} of {times} certified as kept ({passed / times:.1%})"
+    wanted = f"at most {FALSE:.0%}: {most} with 99 % binomial slack"
+    return [Finding("certified limits", truth, found, wanted, passed <= most)]

@@ -1,15 +1,16 @@
 """What a check is given and what it finds; how many of n may miss before it is more than luck."""
 
-from __future__ import annotations
-
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from scipy import special
+
+from harness.launch.base import Launcher
+from harness.pipeline.progress import Observer
 
 LUCK = 0.01
 """How often an honest instrument may fail a counted test: the binomial slack is one-sided at 99 %."""
@@ -26,27 +27,27 @@ class Finding(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """What a check works with: where it may write, the seed, its size, and whom to tell how far it is.
+    """What a check works with: where it may write, the seed, its size, and who is told how far it is.
 
-    `inherit` are descriptors that real child processes keep open: the machine's lock.
+    `launcher` starts real processes; it holds the machine's lock.
     """
 
     root: Path
     seed: int
     quick: bool
-    step: Callable[[int, int], None] = lambda done, of: None
-    inherit: tuple[int, ...] = ()
+    launcher: Launcher
+    observer: Observer
 
     def size(self, quick: int, full: int) -> int:
         """Choose by how thorough the selftest is."""
         return quick if self.quick else full
 
     def seeds(self, stream: int, count: int) -> Iterator[int]:
-        """Yield `count` seeds of a stream of its own, and tell how far it has come."""
+        """Yield `count` seeds of a stream of its own, and tell the observer how many are done."""
         for done, seed in enumerate(np.random.SeedSequence([self.seed, stream]).generate_state(count)):
-            self.step(done, count)
+            self.observer.tick(f"{done} of {count}")
             yield int(seed)
-        self.step(count, count)
+        self.observer.tick(f"{count} of {count}")
 
     @contextmanager
     def folder(self) -> Iterator[Path]:

@@ -1,19 +1,19 @@
 """The lognormal sleeper: percentiles that are known in closed form, against the intervals reported for them."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 
 from scipy import special
 
-from harness.analyse.trials import read_trial
+from harness.analyse.trials import TrialMetrics, read_trial
+from harness.launch.base import Terms, run_job
 from harness.selftest.field import MEDIAN_MS, Plan, record_of, run
-from harness.selftest.inline import run_inline
+from harness.selftest.inline import InlineLauncher
 from harness.selftest.records import Finding, Setting, at_least
 from harness.spec.metrics import PERCENTILES
 from harness.spec.policy import Objective, Policy
-from harness.spec.wire import Artefact, Trial
+from harness.spec.variant import Variant
+from harness.spec.wire import Trial
 
 SIGMA = 0.5
 CONFIDENCE = 0.95
@@ -33,17 +33,16 @@ def truth_ms(p: float) -> float:
 
 def within_a_trial(setting: Setting) -> list[Finding]:
     """Cover p99 and p99.9 of single trials by the intervals that reading the trial gives."""
-    times = setting.size(40, 200)
-    keys = ("latency_p99_ms", "latency_p99_9_ms")
+    times, keys = setting.size(40, 200), ("latency_p99_ms", "latency_p99_9_ms")
     covered = dict.fromkeys(keys, 0)
     for seed in setting.seeds(_WITHIN, times):
         with setting.folder() as base:
-            folder = _one_trial(base, seed)
-            facts = read_trial(folder, 0, "interactive")
+            trial = _one_trial(base, seed)
         for key in keys:
-            quantile = facts.quantiles.get(key) if facts else None
+            quantile = trial.quantiles.get(key) if trial else None
             covered[key] += quantile is not None and quantile.low <= truth_ms(PERCENTILES[key]) <= quantile.high
-    return [_finding(f"lognormal sleeper, p{_percent(key)}", key, covered[key], times, "a trial") for key in keys]
+    names = {key: f"lognormal sleeper, p{100 * PERCENTILES[key]:g}" for key in keys}
+    return [_finding(names[key], key, covered[key], times, "a trial") for key in keys]
 
 
 def over_processes(setting: Setting) -> list[Finding]:
@@ -52,43 +51,34 @@ def over_processes(setting: Setting) -> list[Finding]:
     script = {"latency_ms": MEDIAN_MS, "sigma": SIGMA, "process_spread": SPREAD}
     for seed in setting.seeds(_BETWEEN, times):
         with setting.folder() as base:
-            measure = run(base, {"sleeper": script}, OVER_PROCESSES, seed).ranking.rows[0].metrics[key]
-        ends = measure.low, measure.high
-        covered += ends[0] is not None and ends[1] is not None and ends[0] <= truth_ms(PERCENTILES[key]) <= ends[1]
+            found = run(base, {"sleeper": script}, OVER_PROCESSES, seed).ranking.rows[0].metrics[key]
+        low, high = found.low, found.high
+        covered += low is not None and high is not None and low <= truth_ms(PERCENTILES[key]) <= high
     where = f"{OVER_PROCESSES.blocks} processes that differ by {SPREAD:.0%}"
     return [_finding("lognormal sleeper, row's p99", key, covered, times, where)]
 
 
-def _one_trial(base: Path, seed: int) -> Path:
-    """Run one trial of a sleeper, as long as p99.9 needs; returns its folder."""
+def _one_trial(base: Path, seed: int) -> TrialMetrics | None:
+    """Run one trial of a sleeper, as long as p99.9 needs, and read it."""
     plan = Plan(blocks=1, samples=SAMPLES)
     record = record_of(base, {"sleeper": {"latency_ms": MEDIAN_MS, "sigma": SIGMA}}, plan, seed)
     folder, candidate = base / "trial", record.suite.candidate[0]
     job = Trial(
         candidate=candidate,
         target=record.targets[0],
-        artefact=Artefact(format="fake", path=str(base / str(candidate.path))),
+        variant=Variant(format="fake", path=candidate.path),
         scenarios=record.suite.scenario,
         synthetic=record.suite.dataset.synthetic,
         seed=seed,
         min_samples=SAMPLES,
         predict=False,
     )
-    run_inline(folder, job)
-    return folder
+    run_job(InlineLauncher(), folder, job, Terms(base))
+    return read_trial(folder, 0, record.suite.scenario)
 
 
 def _finding(test: str, key: str, covered: int, times: int, where: str) -> Finding:
     least = WANTED.get(times, at_least(times, CONFIDENCE))
     ratio = truth_ms(PERCENTILES[key]) / MEDIAN_MS
-    return Finding(
-        test,
-        f"{ratio:.3g} × median; {where}",
-        f"the 95 % interval covers it in {covered} of {times}",
-        f"at least {least}",
-        covered >= least,
-    )
-
-
-def _percent(key: str) -> str:
-    return f"{100 * PERCENTILES[key]:g}"
+    found = f"the 95 % interval covers it in {covered} of {times}"
+    return Finding(test, f"{ratio:.3g} × median; {where}", found, f"at least {least}", covered >= least)

@@ -1,6 +1,7 @@
-"""Finding suites and targets: a path, the folder one works in, or what the package brings along."""
+"""Finding suites and targets: by path, in the working directory, or in the package.
 
-from __future__ import annotations
+What is not found, cannot be read, or is wrong raises SpecError.
+"""
 
 from collections.abc import Sequence
 from importlib.resources import files
@@ -15,17 +16,11 @@ from harness.spec.metrics import nearest
 from harness.spec.policy import Policy
 from harness.spec.suite import Suite
 from harness.spec.target import Target
-from harness.spec.toml import nearest_file
-
-
-def folder_of(package: str) -> Path:
-    """Return the folder behind `harness.suites` or `harness.targets`, also in an editable install."""
-    return Path(str(files(package)))
 
 
 def known(kind: str, beside: Path | None = None) -> dict[str, Path]:
-    """Map names of a `kind` ("suites" or "targets") to files; nearer folders win over the package's."""
-    folders = [folder_of(f"harness.{kind}"), Path.cwd() / kind]
+    """Map names of a `kind` ("suites" or "targets") to files; later folders replace entries of earlier ones."""
+    folders = [Path(str(files(f"harness.{kind}"))), Path.cwd() / kind]
     if beside is not None:
         folders += [beside / kind, beside.parent / kind]
     return {path.stem: path for folder in folders for path in sorted(folder.glob("*.toml"))}
@@ -33,23 +28,18 @@ def known(kind: str, beside: Path | None = None) -> dict[str, Path]:
 
 def _resolve(name: str, kind: str, where: str, beside: Path | None) -> Path:
     if name.endswith(".toml"):
-        path = (beside / name) if beside is not None else Path(name)
+        path, named = (Path(name), "") if beside is None else (beside / name, f" (named by {where})")
         if not path.is_file():
-            named = f" (named by {where})" if beside is not None else ""
-            raise SpecError(str(path), f"no such file{named}", nearest_file(path))
+            raise SpecError(str(path), f"no such file{named}", toml.nearest_file(path))
         return path
     found = known(kind, beside)
     if name not in found:
-        raise SpecError(where, f"unknown {kind[:-1]} '{name}'", nearest(name, list(found)))
+        raise SpecError(where, f"unknown {kind[:-1]} '{name}'", nearest(name, found))
     return found[name]
 
 
 def load_target(name: str, where: str = "--target", beside: Path | None = None) -> Target:
-    """Read the target called `name` (a name, or a path ending in .toml relative to `beside`).
-
-    Raises:
-        SpecError: no such target, or its file is wrong.
-    """
+    """Read the target called `name` (a name, or a path ending in .toml relative to `beside`)."""
     path = _resolve(name, "targets", where, beside)
     target = toml.read(path, Target)
     target = msgspec.structs.replace(target, name=target.name or path.stem)
@@ -59,21 +49,16 @@ def load_target(name: str, where: str = "--target", beside: Path | None = None) 
 
 def load_targets(names: Sequence[str], where: str, beside: Path | None = None) -> tuple[Target, ...]:
     """Read several targets; the same name twice is an error."""
-    targets = tuple(load_target(name, where, beside) for name in names)
-    seen: set[str] = set()
-    for target in targets:
-        if target.name in seen:
+    targets = {}
+    for target in (load_target(name, where, beside) for name in names):
+        if target.name in targets:
             raise SpecError(where, f"target '{target.name}' is named twice")
-        seen.add(target.name)
-    return targets
+        targets[target.name] = target
+    return tuple(targets.values())
 
 
 def load_suite(name: str) -> tuple[Suite, Path]:
-    """Read the suite called `name` (a name, or a path to a .toml file); returns it and its file.
-
-    Raises:
-        SpecError: no such suite, or its file is wrong.
-    """
+    """Read the suite called `name` (a name, or a path to a .toml file); returns it and its file."""
     path = _resolve(name, "suites", "suite", None).absolute()
     suite = toml.read(path, Suite)
     suite = msgspec.structs.replace(suite, name=suite.name or path.stem)
@@ -82,17 +67,13 @@ def load_suite(name: str) -> tuple[Suite, Path]:
 
 
 class PolicyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A TOML file with a [policy] and nothing else."""
+    """A TOML file with a [policy] only."""
 
     policy: Policy
 
 
 def load_policy(path: Path, scenarios: Sequence[str]) -> Policy:
-    """Read the `[policy]` of a file of its own.
-
-    Raises:
-        SpecError: the file cannot be read, or the policy cannot be.
-    """
+    """Read the `[policy]` of a policy file; `scenarios` are the names of the suite's scenarios."""
     policy = toml.read(path, PolicyFile).policy
     check_policy(policy, str(path), scenarios)
     return policy

@@ -1,9 +1,13 @@
-"""The metric catalogue: every number the harness reports has its key, unit, direction and meaning here."""
+"""The metric catalogue: key, unit, direction and meaning of every number that is reported.
 
-from __future__ import annotations
+It is open: the entry-point group `harness.metrics` adds metrics. A plug-in is an object with an attribute `metric`.
+"""
 
 import difflib
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
+
+from harness.spec import plugins
 
 Direction = Literal["lower", "higher", "none"]
 Scale = Literal["log", "linear"]
@@ -30,13 +34,10 @@ PERCENTILES: dict[str, float] = {
 }
 
 
-def _percentile(key: str, p: float) -> Metric:
-    return Metric(key, "ms", "lower", "log", "scenario", f"{p:.1%} of inferences take at most this long")
-
-
+_AT_MOST = "{:.1%} of inferences take at most this long"
 _METRICS = (
-    *(_percentile(key, p) for key, p in PERCENTILES.items()),
-    Metric("latency_mean_ms", "ms", "lower", "log", "scenario", "mean time of one inference; hides the tail"),
+    *(Metric(key, "ms", "lower", "log", "scenario", _AT_MOST.format(p)) for key, p in PERCENTILES.items()),
+    Metric("latency_mean_ms", "ms", "lower", "log", "scenario", "mean time of one inference; does not show the tail"),
     Metric("throughput_per_s", "1/s", "higher", "log", "scenario", "inferences completed per second, kept busy"),
     Metric("best_batch_size", "", "none", "linear", "scenario", "batch size with the highest throughput"),
     Metric("load_ms", "ms", "lower", "log", "cell", "from artefact on disk to a session that can be called"),
@@ -45,11 +46,11 @@ _METRICS = (
     Metric("memory_baseline_mib", "MiB", "lower", "log", "cell", "resident after importing the runtime"),
     Metric("memory_loaded_mib", "MiB", "lower", "log", "cell", "resident after loading the model"),
     Metric("memory_peak_mib", "MiB", "lower", "log", "cell", "peak resident of the process, runtime included"),
-    Metric("artefact_mib", "MiB", "lower", "log", "cell", "size on disk of the artefact that really ran"),
-    Metric("accuracy", "", "higher", "linear", "cell", "share of dataset rows whose top-1 class is the label"),
+    Metric("artefact_mib", "MiB", "lower", "log", "cell", "size on disk of the artefact that ran"),
+    Metric("accuracy", "", "higher", "linear", "cell", "fraction of dataset rows whose top-1 class is the label"),
     Metric("rmse", "", "lower", "log", "cell", "root mean squared error against the labels"),
     Metric("output_max_abs_diff", "", "lower", "log", "cell", "largest output difference to the reference"),
-    Metric("output_agreement", "", "higher", "linear", "cell", "share of rows with the reference's top-1 class"),
+    Metric("output_agreement", "", "higher", "linear", "cell", "fraction of rows with the reference's top-1 class"),
     Metric("cost_per_million_usd", "USD", "lower", "log", "cell", "price × occupied time of a million inferences"),
 )
 CATALOGUE: dict[str, Metric] = {metric.key: metric for metric in _METRICS}
@@ -62,15 +63,24 @@ def split_key(key: str) -> tuple[str | None, str]:
 
 
 def lookup(key: str) -> Metric:
-    """Return the metric behind `key` (`metric` or `scenario.metric`).
+    """Return the metric of `key` (`metric` or `scenario.metric`): built in, or a plug-in's `Metric` or `RowMetric`.
 
-    Raises:
-        KeyError: no such metric.
+    Raises KeyError if there is no such metric. Raises ImportError if the plug-in that adds it cannot be imported.
     """
-    return CATALOGUE[split_key(key)[1]]
+    name = split_key(key)[1]
+    if name in CATALOGUE or name not in plugins.names("metrics"):
+        return CATALOGUE[name]
+    plugin = plugins.load("metrics", name)
+    found: Metric = getattr(plugin, "metric", plugin)
+    return found
 
 
-def nearest(word: str, known: list[str] | tuple[str, ...] | set[str]) -> str:
+def metric_names() -> tuple[str, ...]:
+    """Return the keys of all metrics, those of plug-ins last."""
+    return tuple(dict.fromkeys((*CATALOGUE, *plugins.names("metrics"))))
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
     """Say which known word is meant, as a phrase for an error message."""
     options = sorted(known)
     close = difflib.get_close_matches(word, options, n=1, cutoff=0.5)

@@ -1,53 +1,39 @@
-"""Strict reading of TOML: every mistake gets one message with file, key path and the nearest valid key."""
-
-from __future__ import annotations
+"""Strict reading of TOML: every mistake raises SpecError with file, key path and the nearest valid key."""
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from harness.errors import SpecError
+from harness.spec import plugins
 from harness.spec.metrics import nearest
+from harness.spec.ranges import LARGEST
+from harness.spec.scenario import Scenario, decode_hook, parameters_for
 
 T = TypeVar("T", bound=msgspec.Struct)
-_AT = re.compile(r" - at `\$(?P<path>.*)`$")
+_STEP = re.compile(r"\.\w+|\[\d+\]|\[\.\.\.\]")
+_AT = re.compile(rf"(?: - at `\$(?:{_STEP.pattern})*`)*\Z")
+_RANGE = re.compile(r"Expected `(?:int|float)` (?P<sign>[<>]=?) (?P<bound>\S+)")
 _FEW = 8
 
 
 def read(path: Path, kind: type[T]) -> T:
-    """Read `path` as a `kind` of struct.
-
-    Raises:
-        SpecError: the file cannot be read, is not TOML, or does not fit the struct.
-    """
+    """Read `path` as a `kind` of struct."""
     return decode(_tables(path), kind, str(path))
 
 
 def decode(tables: Mapping[str, Any], kind: type[T], where: str) -> T:
-    """Turn parsed TOML into a struct; `where` names the file in messages.
-
-    Raises:
-        SpecError: unknown key, unknown value, wrong type or missing key, with its path.
-    """
-    _check(tables, kind, where, "")
-    found: T = _convert(tables, kind, where, "")
-    return found
-
-
-def _convert(value: object, kind: Any, where: str, path: str) -> Any:
+    """Turn parsed TOML into a struct; `where` names the file in messages."""
     try:
-        return msgspec.convert(value, kind, strict=True)
+        return msgspec.convert(tables, kind, dec_hook=decode_hook)
     except msgspec.ValidationError as error:
-        text = str(error)
-        found = _AT.search(text)
-        full = (path + (found["path"] if found else "")).lstrip(".")
-        what = text[: found.start()] if found else text
-        raise SpecError(where, f"{full or 'top level'}: {_plain(what)}") from None
+        what, mend = _explained(str(error), tables, kind)
+    raise SpecError(where, what, mend)
 
 
 def _tables(path: Path) -> dict[str, Any]:
@@ -74,102 +60,88 @@ def nearest_file(path: Path) -> str:
     return f"one of the {len(names)} files there: {', '.join(names[:_FEW])}, …"
 
 
-def _plain(text: str) -> str:
-    """Say a validator's sentence in the words of a TOML file."""
-    swaps = {
-        "Object missing required field": "missing key",
-        " | null": "",
-        "`object`": "`table`",
-        "`": "'",
-        "Expected": "expected",
-    }
-    for old, new in swaps.items():
-        text = text.replace(old, new)
-    return text
+def _explained(message: str, tables: Mapping[str, Any], kind: Any) -> tuple[str, str]:
+    """Return msgspec's message with the full path, and what would be right.
+
+    The message of a hook has its own path, before the path that leads to the hook.
+    """
+    what = _AT.sub("", message, count=1)
+    trails = reversed(message[len(what) :].split(" - at "))
+    steps = [step for trail in trails for step in _STEP.findall(trail)]
+    path, value = "", cast(Any, tables)
+    for step in steps:
+        key, kind = _down(step, value, kind)
+        path, value = path + (step if isinstance(key, int) else f".{key}"), value[key]
+    path = path.removeprefix(".")
+    if what.startswith("Object contains unknown field"):
+        return _unknown_key(path, value, _fields(kind, value), steps[-1:] == ["[...]"])
+    if missing := re.fullmatch(r"Object missing required field `(\w+)`", what):
+        kind = _fields(kind, value)[missing[1]]
+        mend = nearest("", kind) if isinstance(kind, tuple) else ""
+        return f"{path or 'top level'}: missing key '{missing[1]}'", mend
+    return _wrong_value(what, path or "top level", value, kind)
 
 
-def _check(value: object, kind: object, where: str, path: str) -> None:
-    """Walk `value` beside its declared type; refuse keys that no struct has and words that are no choice."""
-    if isinstance(value, Mapping):
-        _check_table(value, kind, where, path)
-    elif isinstance(value, list):
-        item = (get_args(kind) or (object,))[0]
-        for index, element in enumerate(value):
-            _check(element, item, where, f"{path}[{index}]")
-    elif isinstance(value, str):
-        choices = [word for option in _options(kind) if get_origin(option) is Literal for word in get_args(option)]
-        if choices and value not in choices:
-            raise SpecError(where, f"{path}: '{value}' is not one of the values", nearest(value, choices))
+def _down(step: str, value: Any, kind: object) -> tuple[str | int, Any]:
+    """Return key and type of a step: a field, an index, or `[...]` (the first free key whose value is wrong)."""
+    if step.startswith("."):
+        return step[1:], _fields(kind, value)[step[1:]]
+    item = next(args[-1] if origin is dict else args[0] for origin, args in _generics(kind) if args)
+    if step != "[...]":
+        return int(step[1:-1]), item
+    return next(key for key, element in value.items() if not _fits(element, item)), item
 
 
-def _check_table(value: Mapping[str, Any], kind: object, where: str, path: str) -> None:
-    struct = _struct_for(value, kind, where, path)
-    if struct is None:
-        _check_items(value, _dict_item(kind), where, path)
-        return
-    known = _keys(struct)
-    for key, element in value.items():
-        if key not in known:
-            raise SpecError(where, f"{_join(path, key)}: unknown key", nearest(key, list(known)))
-        _check(element, known[key], where, _join(path, key))
+def _fits(value: object, kind: Any) -> bool:
+    try:
+        msgspec.convert(value, kind, dec_hook=decode_hook)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
-def _check_items(value: Mapping[str, Any], item: object, where: str, path: str) -> None:
-    """Check a table of free keys, one by one: only here is the key known for the message."""
-    for key, element in value.items():
-        if isinstance(element, Mapping) and _structs(item):
-            _refuse_unquoted(key, element, item, where, path)
-        _check(element, item, where, _join(path, key))
-        if item is not object:
-            _convert(element, item, where, _join(path, key))
+def _unknown_key(path: str, table: Mapping[str, Any], known: Iterable[str], free: bool) -> tuple[str, str]:
+    key = next(key for key in table if key not in known)
+    full = f"{path}.{key}".removeprefix(".")
+    if free and isinstance(table[key], Mapping):  # TOML reads `a.b = { … }` as two nested tables
+        return f"{full}: a key with a dot needs quotes", f'write "{path.rpartition(".")[2]}.{key}" = …'
+    return f"{full}: unknown key", nearest(key, known)
 
 
-def _refuse_unquoted(key: str, element: Mapping[str, Any], item: object, where: str, path: str) -> None:
-    """Recognise `a.b = { … }` where `"a.b" = { … }` is meant: TOML reads the first as two nested tables."""
-    for inner, value in element.items():
-        if isinstance(value, Mapping) and not any(inner in _keys(struct) for struct in _structs(item)):
-            full = f"{key}.{inner}"
-            raise SpecError(where, f"{_join(path, full)}: a key with a dot needs quotes", f'write "{full}" = …')
+def _wrong_value(what: str, path: str, value: object, kind: Any) -> tuple[str, str]:
+    if what.startswith(("Invalid value", "Invalid enum value")):
+        literals = (args for origin, args in _generics(kind) if origin is Literal)
+        return f"{path}: '{value}' is not one of the values", nearest(str(value), next(literals, kind))
+    if "of length >= 1" in what:
+        return f"{path}: at least one is needed", ""
+    if found := _RANGE.fullmatch(what):
+        bound = float(found["bound"])
+        allowed = "finite" if abs(bound) == LARGEST else f"{found['sign']} {bound:g}"
+        return f"{path}: must be {allowed}, is {value}", ""
+    plain = what.replace(" | null", "").replace("`object`", "`table`").replace("`", "'")
+    return f"{path}: {plain.replace('Expected', 'expected')}", ""
 
 
-def _join(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key
+def _fields(kind: Any, table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys of the struct that a table is meant to be, with their types; a tag's type is its choices."""
+    if kind is Scenario:
+        field, tags = "kind", plugins.names("scenarios")
+        struct = parameters_for(table) if table.get(field) in tags else msgspec.Struct
+    else:
+        options = [o for o in _options(kind) if isinstance(o, type) and issubclass(o, msgspec.Struct)]
+        structs = {str(option.__struct_config__.tag): option for option in options}
+        field, tags = options[0].__struct_config__.tag_field or "", tuple(structs)
+        struct = structs.get(str(table.get(field)), options[0])
+    hints = get_type_hints(struct, include_extras=True)
+    return ({field: tags} if field else {}) | {name: hints[name] for name in struct.__struct_fields__}
 
 
-def _dict_item(kind: object) -> object:
-    for option in _options(kind):
-        if get_origin(option) is dict:
-            return get_args(option)[1]
-    return object
+def _options(kind: Any) -> list[Any]:
+    """Return the members of a union, without their `Annotated`."""
+    if get_origin(kind) is Annotated:
+        return _options(kind.__origin__)
+    return [o for part in get_args(kind) for o in _options(part)] if get_origin(kind) in (Union, UnionType) else [kind]
 
 
-def _options(kind: object) -> tuple[object, ...]:
-    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
-
-
-def _structs(kind: object) -> list[type[msgspec.Struct]]:
-    return [o for o in _options(kind) if isinstance(o, type) and issubclass(o, msgspec.Struct)]
-
-
-def _struct_for(value: Mapping[str, Any], kind: object, where: str, path: str) -> type[msgspec.Struct] | None:
-    """Pick the struct a table is meant to be, by its tag where there are several."""
-    tagged = {s.__struct_config__.tag: s for s in _structs(kind) if s.__struct_config__.tag_field}
-    if not tagged:
-        return next(iter(_structs(kind)), None)
-    field = str(next(iter(tagged.values())).__struct_config__.tag_field)
-    tags = [str(tag) for tag in tagged]
-    if field not in value:
-        if len(tagged) > 1:
-            raise SpecError(where, f"{path}: missing key '{field}'", f"one of: {', '.join(sorted(tags))}")
-        return next(iter(tagged.values()))
-    tag = _convert(value[field], str, where, _join(path, field))
-    if tag not in tags:
-        raise SpecError(where, f"{_join(path, field)}: '{tag}' is not one of the values", nearest(tag, tags))
-    return tagged[tag]
-
-
-def _keys(struct: type[msgspec.Struct]) -> dict[str, object]:
-    hints = get_type_hints(struct)
-    keys: dict[str, object] = {name: hints[name] for name in struct.__struct_fields__}
-    config = struct.__struct_config__
-    return {config.tag_field: str, **keys} if config.tag_field else keys
+def _generics(kind: object) -> list[tuple[Any, tuple[Any, ...]]]:
+    return [(get_origin(option), get_args(option)) for option in _options(kind)]

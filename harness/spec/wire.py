@@ -1,38 +1,25 @@
 """What parent and child tell each other, as files in a folder: jobs, events, outcomes."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import msgspec
 
-from harness.spec.suite import Candidate, Dataset, Parity, Scenario, Synthetic
+from harness.spec.diagnostics import Diagnostic
+from harness.spec.scenario import Scenario
+from harness.spec.suite import Candidate, Dataset, Synthetic
 from harness.spec.target import Target
+from harness.spec.variant import ParityReport, Variant
 
 Failure = Literal["oom", "crash", "timeout", "load_error", "output_error", "protocol"]
-JOB_SCHEMA = "harness/job/1"
-OUTCOME_SCHEMA = "harness/outcome/1"
+Fact = str | int | float | bool | None
 DISK_FULL = 74
 """Exit status of a child that could not write its evidence (EX_IOERR of sysexits.h)."""
 PARENT_VARIABLE = "HARNESS_PARENT"
 """The environment variable that tells a child which process it must not outlive."""
 
 
-class Artefact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a runtime is given to load: a format, and a file or a builder with its weights."""
-
-    format: str
-    path: str | None = None
-    builder: str | None = None
-    weights: str | None = None
-    digest: str = ""
-    bytes: int | None = None
-    trust_pickle: bool = False
-    import_from: str | None = None
-
-
 class WarmUpRule(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Warm-up ends when two windows agree, or at a stated limit (then the trial is `not steady`).
+    """Warm-up ends when two consecutive windows agree, or at a stated limit (the trial is then `not steady`).
 
     A window lasts `window_seconds`, but has at most `most` inferences.
     """
@@ -43,65 +30,86 @@ class WarmUpRule(msgspec.Struct, frozen=True, omit_defaults=True):
     max_samples: int = 100_000
 
 
-class Trial(msgspec.Struct, frozen=True, kw_only=True, tag="trial", tag_field="kind"):
-    """Measure one cell once, in this process, through all scenarios in order."""
+class Resources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a launcher grants a job, decided on the host that the job runs on.
+
+    `limits` says for each limit of the target how it is applied, or that it is not.
+    """
+
+    threads: int = 1
+    memory_limit_bytes: int | None = None
+    limits: dict[str, str] = {}
+
+
+class _Job(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
+    """What every job has."""
+
+    resources: Resources = Resources()
+    schema: str = "harness/job/2"
+
+
+class Trial(_Job, frozen=True, kw_only=True, tag="trial"):
+    """Measure one cell once, in this process, through all scenarios in order.
+
+    Paths are relative to the staging root. A window may last `max_duration_factor` times its seconds to reach
+    `min_samples`.
+    """
 
     candidate: Candidate
     target: Target
-    artefact: Artefact
+    variant: Variant
     scenarios: tuple[Scenario, ...]
     dataset: str | None = None
     synthetic: Synthetic | None = None
     seed: int = 0
     block: int = 0
     sequence: int = 0
-    threads: int = 1
-    memory_limit_bytes: int | None = None
     pool_rows: int = 64
     predict: bool = True
     min_samples: int = 0
-    stretch: float = 1.0
+    max_duration_factor: float = 1.0
     warm_up: WarmUpRule = WarmUpRule()
-    schema: str = JOB_SCHEMA
 
 
-class Probe(msgspec.Struct, frozen=True, kw_only=True, tag="probe", tag_field="kind"):
-    """Ask whether a target can be used here, and what its runtime loads."""
+class CheckTarget(_Job, frozen=True, kw_only=True, tag="check_target"):
+    """Ask whether a target can be used here, and which formats its runtime loads."""
 
     target: Target
-    schema: str = JOB_SCHEMA
 
 
-class MakeDataset(msgspec.Struct, frozen=True, kw_only=True, tag="dataset", tag_field="kind"):
-    """Turn the suite's dataset into plain arrays in the folder."""
+class MakeDataset(_Job, frozen=True, kw_only=True, tag="dataset"):
+    """Write the splits of the suite's dataset as plain arrays into the folder."""
 
     dataset: Dataset
     base: str
-    schema: str = JOB_SCHEMA
 
 
-class Convert(msgspec.Struct, frozen=True, kw_only=True, tag="convert", tag_field="kind"):
-    """Turn an artefact into another format and check it against its original on real inputs."""
+class Convert(_Job, frozen=True, kw_only=True, tag="convert"):
+    """Do one conversion of a chain, and compare the result with the candidate's own outputs on real inputs.
+
+    The target's runtime runs the result. `dataset` and `calibration` are folders of splits; `reference` is the file
+    with the candidate's own outputs, which the first conversion of a chain writes.
+    """
 
     candidate: Candidate
-    artefact: Artefact
-    wanted: str
+    target: Target
+    source: Variant
+    conversion: str
     dataset: str | None = None
+    calibration: str | None = None
     synthetic: Synthetic | None = None
+    reference: str | None = None
     seed: int = 0
-    parity: Parity = Parity()
-    schema: str = JOB_SCHEMA
 
 
-class Describe(msgspec.Struct, frozen=True, kw_only=True, tag="describe", tag_field="kind"):
+class Describe(_Job, frozen=True, kw_only=True, tag="describe"):
     """Read a model's inputs off it."""
 
-    artefact: Artefact
+    variant: Variant
     target: Target
-    schema: str = JOB_SCHEMA
 
 
-Job = Trial | Probe | MakeDataset | Convert | Describe
+Job = Trial | CheckTarget | MakeDataset | Convert | Describe
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,12 +120,11 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     shape: tuple[int | str, ...]
 
 
-class ScenarioResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One window of one scenario: its file of samples and how it ended. `name` is the file's stem."""
+class Window(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One measured window of a scenario: how many requests, how it was warmed up, why it ended."""
 
     name: str
     scenario: str
-    kind: str
     samples: int
     batch_size: int = 1
     elapsed_ns: int = 0
@@ -126,8 +133,8 @@ class ScenarioResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     ended_by: Literal["precision", "time", "samples"] = "time"
 
 
-class Noise(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the child itself suffered while measuring: counts over its measured windows."""
+class SchedulingCounters(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Context switches and page faults of the child in its measured windows."""
 
     voluntary_switches: int = 0
     involuntary_switches: int = 0
@@ -136,49 +143,65 @@ class Noise(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Resident bytes of the child: runtime imported, model loaded, highest so far (VmHWM)."""
+    """Resident bytes of the child: runtime imported, model loaded, peak (VmHWM)."""
 
     baseline_bytes: int | None = None
     loaded_bytes: int | None = None
     peak_bytes: int | None = None
 
 
-class ParityReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How a converted artefact compares with its original on `rows` real inputs."""
+class ProbeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a probe recorded beside a job: its columns in telemetry.csv with their units, and its facts."""
 
-    rows: int
-    max_abs_diff: float
-    top1_agreement: float | None
+    columns: dict[str, str] = {}
+    facts: dict[str, Fact] = {}
+    unavailable: str = ""
+
+
+class Launched(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the launcher knows of a job: wall time (ns), the host it ran on, what was granted, what was watched."""
+
+    launcher: str
+    wall_ns: int
+    host: dict[str, Fact] = {}
+    resources: Resources = Resources()
+    probes: dict[str, ProbeRecord] = {}
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How a job ended; the last file of a folder, written by the child, or by the parent in its place."""
+    """How a job ended: the last file of a folder, written by the child, or by the launcher in its place.
+
+    `pids` are the processes that are measured. The launcher adds `launched` when the job has ended.
+    """
 
     status: Literal["ok", "failed", "unavailable", "invalid"]
     failure: Failure | None = None
     message: str = ""
     phase: str = ""
-    by: Literal["child", "parent"] = "child"
+    by: Literal["child", "launcher"] = "child"
+    pids: tuple[int, ...] = ()
     load_ns: int | None = None
     first_inference_ns: int | None = None
-    scenarios: tuple[ScenarioResult, ...] = ()
+    windows: tuple[Window, ...] = ()
     memory: Memory = Memory()
-    noise: Noise = Noise()
+    scheduling: SchedulingCounters = SchedulingCounters()
     files: dict[str, int] = {}
     versions: dict[str, str] = {}
-    settings: dict[str, str | int | float | bool] = {}
-    notes: tuple[str, ...] = ()
+    settings: dict[str, Fact] = {}
+    notes: tuple[Diagnostic, ...] = ()
     formats: tuple[str, ...] = ()
     parity: ParityReport | None = None
     inputs: tuple[Input, ...] = ()
-    digest: str = ""
+    digests: dict[str, str] = {}
     duration_ns: int = 0
-    schema: str = OUTCOME_SCHEMA
+    launched: Launched | None = None
+    schema: str = "harness/outcome/2"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A phase mark of the child: name and CLOCK_MONOTONIC stamp (ns)."""
+    """A phase mark of the child: name, CLOCK_MONOTONIC stamp (ns), and the measured processes where they change."""
 
     phase: str
     t_ns: int
     note: str = ""
+    pids: tuple[int, ...] = ()

@@ -1,1 +1,1 @@
-"""Pure numbers: quantiles and their intervals, steadiness, stopping, racing. No files, no clocks."""
+"""Statistics without input or output: quantiles and intervals, stopping rules, racing, certification."""

@@ -1,19 +1,16 @@
-"""Blocks × cells as a sum of a block effect and a cell effect, and what is left as noise.
+"""Additive model of blocks × cells: block effect + cell effect + noise.
 
-NaN marks a cell that did not run in a block. With nothing missing the fit is exact after one round.
+NaN marks a cell that did not run in a block. Without missing values the fit is exact after one iteration.
 """
 
-from __future__ import annotations
-
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy import special
 
-Floats: TypeAlias = npt.NDArray[np.float64]
+from harness.spec.arrays import Floats
 
-ROUNDS = 100
+ITERATIONS = 100
 CONVERGED = 1e-10
 FEWEST_CELLS = 3
 FEWEST_BLOCKS = 3
@@ -28,13 +25,10 @@ class Fit(NamedTuple):
 
 
 class Prior(NamedTuple):
-    """The noise variance of a usual cell, and the degrees of freedom it is worth; 0: nothing is known."""
+    """The typical noise variance of a cell, and its degrees of freedom; 0 when it is unknown."""
 
     variance: float
     df: float
-
-
-NO_PRIOR = Prior(0.0, 0.0)
 
 
 def fit(values: Floats) -> Fit:
@@ -44,7 +38,7 @@ def fit(values: Floats) -> Fit:
     residuals = np.where(ran, values, 0.0)
     cells = np.zeros(values.shape[1])
     scale = float(np.abs(residuals).max(initial=0.0))
-    for _ in range(ROUNDS):
+    for _ in range(ITERATIONS):
         blocks = residuals.sum(axis=1) / per_block
         residuals = np.where(ran, residuals - blocks[:, None], 0.0)
         steps = residuals.sum(axis=0) / per_cell
@@ -57,27 +51,25 @@ def fit(values: Floats) -> Fit:
 
 
 def prior(fitted: Fit) -> Prior:
-    """Estimate how noisy cells are in general, and how alike: the prior of Smyth 2004 (limma), section 6.2.
+    """Estimate the distribution of noise variances over cells: the prior of Smyth 2004 (limma), section 6.2.
 
-    Cells' residual variances are taken as draws from a scaled inverse chi-square distribution, whose
-    scale and degrees of freedom follow from the mean and variance of their logarithms. Two departures,
-    both careful: cells are never believed to be more alike than so few variances can show (one standard
-    error is added), and the degrees of freedom never exceed those left in the fit.
+    Residual variances are modelled as draws from a scaled inverse chi-square distribution, whose scale and
+    degrees of freedom follow from the mean and variance of their logarithms. One conservative change: one
+    standard error is added to the excess variance of the logarithms, so that the prior's df are not overestimated.
     """
     variances, dfs = _residual_variances(fitted)
     if variances.size < FEWEST_CELLS or not np.all(variances > 0):
-        return NO_PRIOR
+        return Prior(0.0, 0.0)
     logs = np.log(variances) - special.digamma(dfs / 2) + np.log(dfs / 2)
     sampling = float(special.polygamma(1, dfs / 2).mean())
-    excess = float(logs.var(ddof=1)) - sampling
-    excess = max(excess, sampling * float(np.sqrt(2.0 / (variances.size - 1))))
+    excess = max(float(logs.var(ddof=1)) - sampling, sampling * float(np.sqrt(2.0 / (variances.size - 1))))
     df = 2.0 * _trigamma_inverse(excess)
     variance = float(np.exp(logs.mean() + special.digamma(df / 2) - np.log(df / 2)))
     return Prior(variance, df)
 
 
 def _residual_variances(fitted: Fit) -> tuple[Floats, Floats]:
-    """Give per cell with enough blocks the residual variance and its degrees of freedom, (n-1)(1-1/k)."""
+    """Return the residual variance and its df, (n-1)(1-1/k), of each cell with enough blocks."""
     ran = ~np.isnan(fitted.residuals)
     blocks = ran.sum(axis=0)
     enough = blocks >= FEWEST_BLOCKS

@@ -1,42 +1,37 @@
-"""Every pair of cells compared within blocks, with variances that learn from all cells.
+"""Every pair of cells compared within blocks, with variances moderated by the noise of all cells.
 
-Five blocks estimate a variance badly, and the t distribution makes one pay for it: at the levels a race tests
-at, a plain paired t needs a difference three times as large as known variances would. Other cells tell what
-noise is usual here (`additive.prior`), which buys most of that back.
+Five blocks give a poor estimate of a variance. At the levels that a race tests at, a plain paired t-test then
+needs a difference three times as large as with known variances. A prior for the noise, estimated from all cells
+(`additive.prior`), removes most of this loss.
 """
 
-from __future__ import annotations
-
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy import special
 
+from harness.spec.arrays import Floats, Indices, Integers
 from harness.stats.additive import fit, prior
-
-Floats: TypeAlias = npt.NDArray[np.float64]
 
 
 class Pairs(NamedTuple):
     """Matrices [first, second] over the compared cells: shared blocks, mean difference, standard error, df.
 
-    `effect` is first - second in the values' unit. All but `n` are NaN where fewer than two blocks are
-    shared.
+    `effect` is first - second in the values' unit. All but `n` are NaN where fewer than two blocks are shared.
     """
 
-    n: npt.NDArray[np.int64]
+    n: Integers
     effect: Floats
     error: Floats
     df: Floats
 
 
-def compare(values: Floats, cells: npt.NDArray[np.intp] | None = None) -> Pairs:
+def compare(values: Floats, cells: Indices | None = None) -> Pairs:
     """Compare cells pairwise on the blocks they share; `values[block, cell]`, NaN where a cell did not run.
 
-    All cells inform the variances, the ones listed (default all) are compared. A pair's variance is its
-    own, moderated towards twice the usual cell's (Smyth 2004), and never below its own, because one noisy
-    cell among quiet ones must not borrow their precision. Cells dropped earlier still inform the prior.
+    `cells` (default all) are compared; all cells, also dropped ones, determine the prior of the variances.
+    A pair's variance is moderated towards the prior (Smyth 2004), but never below the pair's own variance:
+    a noisy cell among quiet ones must not be tested with a variance that is too small.
     """
     chosen = values if cells is None else values[:, cells]
     gaps = chosen[:, :, None] - chosen[:, None, :]
@@ -50,9 +45,9 @@ def compare(values: Floats, cells: npt.NDArray[np.intp] | None = None) -> Pairs:
 
 
 def p_better(pairs: Pairs) -> Floats:
-    """Give the one-sided p-value of "first is better than second" per pair; NaN where they share too little.
+    """Return the one-sided p-value of "first is better than second" per pair; NaN with fewer than two shared blocks.
 
-    A difference without any spread is certain: 0 in favour, 1 otherwise.
+    Where differences do not vary: 0 if they favour the first, otherwise 1.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         p = special.stdtr(pairs.df, -pairs.effect / pairs.error)
@@ -61,15 +56,15 @@ def p_better(pairs: Pairs) -> Floats:
 
 
 def margin_of(pairs: Pairs, level: float) -> Floats:
-    """Give the half-width of each pair's interval with `level` in each tail, in the values' unit."""
+    """Return the half-width of each pair's interval with `level` in each tail, in the values' unit."""
     return np.asarray(special.stdtrit(pairs.df, 1.0 - level) * pairs.error, dtype=np.float64)
 
 
 def _moderated(own: Floats, df: Floats, values: Floats) -> tuple[Floats, Floats]:
-    """Give variances of differences and their df after moderation.
+    """Return variances of differences and their degrees of freedom after moderation.
 
-    A difference adds two cells' variances, so the prior's relative spread halves and its df double; and the
-    prior knows no more than the fit holds beyond the pair itself.
+    A difference adds the variances of two cells, so the prior's relative spread halves and its df double.
+    The prior's df are limited by those of the fit without the pair.
     """
     fitted = fit(values)
     usual, rest = prior(fitted), fitted.df - df

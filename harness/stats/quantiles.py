@@ -1,104 +1,131 @@
 """Percentiles of raw samples, each with a distribution-free interval. Needs numpy only.
 
-The samples of one trial are not independent of each other's process: an interval from here says how well one
-trial knows its own percentile. `across` says what several trials know together.
+Samples of one trial are not independent: they share a process. An interval from here is the uncertainty
+within one trial. `across` gives the uncertainty over several trials.
 """
 
-from __future__ import annotations
-
 import math
+import mmap
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from harness.stats.interval import Interval
-from harness.stats.order import Ranks, fewest_samples, quantile_index, quantile_ranks
-from harness.stats.selection import at_ranks, mean_of
+from harness.spec.arrays import Array, Floats
 
-SORT_UP_TO = 2_000_000  # samples; above this, select instead of sorting a copy
+TAIL_DEVIATIONS = 12.0
+TAIL_TERMS = 60
+_COPY_SAMPLES = 1 << 22  # copied at once: 32 MiB of int64
 
-FloatOrIntArray: TypeAlias = npt.NDArray[np.float64] | npt.NDArray[np.int64]
+
+class Ranks(NamedTuple):
+    """1-based ranks of the order statistics that bound a quantile; `None` where no rank does."""
+
+    low: int | None
+    high: int | None
+
+
+def check_fraction(value: float, name: str) -> None:
+    """Raise `ValueError` unless 0 < value < 1."""
+    if not 0.0 < value < 1.0:
+        raise ValueError(f"{name} must lie strictly between 0 and 1, not {value!r}")
+
+
+def quantile_index(n: int, p: float) -> int:
+    """Return the 0-based index of the p-quantile among n ordered samples: min(int(n*p), n-1)."""
+    return min(int(n * p), n - 1)
+
+
+def quantile_ranks(n: int, p: float, confidence: float) -> Ranks:
+    """Return the ranks whose samples bound the p-quantile with at least this confidence, with equal tails.
+
+    Let B ~ Binomial(n, p) be the number of samples at or below the true quantile. The sample of rank l is
+    above the quantile with probability P(B < l), that of rank u below it with P(B >= u). Each is at most
+    (1 - confidence) / 2 (David & Nagaraja, Order Statistics, 3rd ed., section 7.1). Distribution-free.
+    Raises `ValueError` when there are no samples, or for fractions outside (0, 1).
+    """
+    if n < 1:
+        raise ValueError("no samples: a quantile needs at least one")
+    check_fraction(p, "p")
+    check_fraction(confidence, "confidence")
+    tail = (1.0 - confidence) / 2.0
+    first, weights = _binomial(n, p)
+    at_most = np.cumsum(weights)  # at_most[i] = P(B <= first + i)
+    at_least = np.cumsum(weights[::-1])[::-1]  # at_least[i] = P(B >= first + i)
+    low = first + int(np.searchsorted(at_most, tail, side="right"))
+    high = first + int(np.count_nonzero(at_least > tail))
+    return Ranks(low if low >= 1 else None, high if high <= n else None)
+
+
+def _binomial(n: int, p: float) -> tuple[int, Floats]:
+    """Return Binomial(n, p) probabilities around the mean, and the count that the first one belongs to.
+
+    The probability outside the window is below double precision. Weights follow from the ratio of
+    neighbours, w(k+1)/w(k) = (n-k)/(k+1) * p/(1-p), and are scaled to sum to one.
+    """
+    mean, deviation = n * p, math.sqrt(n * p * (1.0 - p))
+    reach = TAIL_DEVIATIONS * deviation + TAIL_TERMS
+    first, last = max(0, math.floor(mean - reach)), min(n, math.ceil(mean + reach))
+    counts = np.arange(first, last, dtype=np.float64)
+    steps = np.log(n - counts) - np.log(counts + 1.0) + math.log(p / (1.0 - p))
+    logs = np.concatenate(([0.0], np.cumsum(steps)))
+    weights = np.exp(logs - logs.max())
+    return first, weights / weights.sum()
 
 
 class Quantile(NamedTuple):
-    """A percentile in the samples' unit with its interval; `-inf` or `inf` where n cannot bound it."""
+    """A percentile in the samples' unit with its interval; `-inf` or `inf` where n is too small to bound it."""
 
     value: float
     low: float
     high: float
 
 
-def quantile(ordered: FloatOrIntArray, p: float) -> float:
-    """Give the p-quantile of ascending samples as one of them: ordered[min(int(n*p), n-1)].
+def quantile(ordered: Array, p: float, confidence: float = 0.95) -> Quantile:
+    """Return the p-quantile of ascending samples, ordered[min(int(n*p), n-1)], and its interval.
 
-    Raises `ValueError` when there are no samples.
+    The interval's ends are samples too; its confidence is at least `confidence`, with equal tails
+    (`order.quantile_ranks`, which also gives the errors). An end is infinite when n is too small.
     """
-    _check_some(ordered)
-    return float(ordered[quantile_index(ordered.size, p)])
-
-
-def quantile_interval(ordered: FloatOrIntArray, p: float, confidence: float = 0.95) -> Interval:
-    """Bound the p-quantile of ascending samples by two of them, with at least `confidence`, tails equal.
-
-    An end is infinite when n is too small (see `samples_needed`). Method: `order.quantile_ranks`.
-    Raises `ValueError` when there are no samples, or for shares outside (0, 1).
-    """
-    _check_some(ordered)
-    ranks = quantile_ranks(ordered.size, p, confidence)
-    low = -math.inf if ranks.low is None else float(ordered[ranks.low - 1])
-    high = math.inf if ranks.high is None else float(ordered[ranks.high - 1])
-    return Interval(low, high)
+    return _at(ordered, p, quantile_ranks(ordered.size, p, confidence))
 
 
 def samples_needed(p: float, confidence: float = 0.95) -> int:
-    """Give the fewest samples with a finite two-sided interval of the p-quantile.
+    """Return the fewest samples with a finite two-sided interval of the p-quantile.
 
-    36 for p90, 368 for p99 and 3,688 for p99.9, at 95 %.
+    The condition is max(p, 1-p)^n <= (1 - confidence) / 2. At 95 %: 36 for p90, 368 for p99, 3,688 for p99.9.
     """
-    return fewest_samples(p, confidence)
+    check_fraction(p, "p")
+    check_fraction(confidence, "confidence")
+    return math.ceil(math.log((1.0 - confidence) / 2.0) / math.log(max(p, 1.0 - p)))
 
 
-def summarise(samples: npt.NDArray[Any], ps: Sequence[float], confidence: float = 0.95) -> dict[float, Quantile]:
-    """Give percentiles with intervals of unsorted samples, exactly, in bounded memory.
+def summarise(samples: Array, ps: Sequence[float], confidence: float = 0.95) -> dict[float, Quantile]:
+    """Return exact percentiles with intervals of unsorted samples, as `quantile` does for sorted ones.
 
-    `samples` is one-dimensional, may be a memory-mapped `.npy`, and is never changed. More than two million
-    integers are not sorted but selected from, a chunk at a time (`selection.at_ranks`).
-    Raises `ValueError` when there are no samples.
+    `samples` is one-dimensional, may be a memory-mapped file, and is not changed. Memory: one copy of the samples.
     """
-    _check_some(samples)
-    ranks = {p: quantile_ranks(samples.size, p, confidence) for p in ps}
-    values = _at(samples, sorted({index for p in ps for index in _indices(samples.size, p, ranks[p])}))
-    return {p: _quantile(values, samples.size, p, ranks[p]) for p in ps}
+    n = samples.size
+    ranks = {p: quantile_ranks(n, p, confidence) for p in ps}
+    bounds = {rank - 1 for pair in ranks.values() for rank in pair if rank is not None}
+    ordered = _copy(samples)
+    ordered.partition(sorted(bounds | {quantile_index(n, p) for p in ps}))
+    return {p: _at(ordered, p, ranks[p]) for p in ps}
 
 
-def mean(samples: npt.NDArray[Any]) -> float:
-    """Give the arithmetic mean in the samples' unit, a chunk at a time; `ValueError` when there are none."""
-    _check_some(samples)
-    return mean_of(samples)
+def _at(ordered: Array, p: float, ranks: Ranks) -> Quantile:
+    """Read a percentile and its bounds from samples that are in order at least at these ranks."""
+    low = -math.inf if ranks.low is None else float(ordered[ranks.low - 1])
+    high = math.inf if ranks.high is None else float(ordered[ranks.high - 1])
+    return Quantile(float(ordered[quantile_index(ordered.size, p)]), low, high)
 
 
-def _check_some(samples: npt.NDArray[Any]) -> None:
-    if samples.size == 0:
-        raise ValueError("no samples: a quantile or mean of nothing is not a number")
-
-
-def _indices(n: int, p: float, ranks: Ranks) -> list[int]:
-    return [quantile_index(n, p), *(rank - 1 for rank in ranks if rank is not None)]
-
-
-def _at(samples: npt.NDArray[Any], indices: Sequence[int]) -> dict[int, float]:
-    """Give the samples at 0-based places of the sorted order."""
-    if samples.size > SORT_UP_TO and np.issubdtype(samples.dtype, np.signedinteger):
-        return {index: float(value) for index, value in at_ranks(samples, indices).items()}
-    ordered = np.sort(samples)
-    return {index: float(ordered[index]) for index in indices}
-
-
-def _quantile(values: dict[int, float], n: int, p: float, ranks: Ranks) -> Quantile:
-    return Quantile(
-        value=values[quantile_index(n, p)],
-        low=-math.inf if ranks.low is None else values[ranks.low - 1],
-        high=math.inf if ranks.high is None else values[ranks.high - 1],
-    )
+def _copy(samples: Array) -> Array:
+    """Copy samples; pages of a read-only mapped file are released, so that only the copy stays in memory."""
+    copy = np.empty(samples.shape, samples.dtype)
+    mapping: object = samples.base if isinstance(samples, np.memmap) and samples.mode == "r" else None
+    for start in range(0, samples.size, _COPY_SAMPLES):
+        copy[start : start + _COPY_SAMPLES] = samples[start : start + _COPY_SAMPLES]
+        if isinstance(mapping, mmap.mmap):
+            mapping.madvise(mmap.MADV_DONTNEED)
+    return copy

@@ -1,107 +1,111 @@
-"""`python -m harness.worker FOLDER`: do the job in FOLDER/job.json and leave an outcome.json there."""
+"""`python -m harness.worker FOLDER ROOT`: do the job in FOLDER/job.json and leave FOLDER/outcome.json.
 
-from __future__ import annotations
+Paths in the job are relative to ROOT, the staging root.
+"""
 
 import errno
+import os
 import sys
 import time
+import traceback
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
 
-from harness.runtimes.base import ModelError
-from harness.spec.wire import DISK_FULL, Convert, Failure, Job, MakeDataset, Outcome, Probe, Trial
-from harness.worker.events import EventLog
-from harness.worker.evidence import write_outcome
-from harness.worker.limits import die_with_parent, limit_memory
+from harness.convert.convert import convert
+from harness.errors import EvidenceError
+from harness.evidence.folder import EventLog, read_job, write_outcome
+from harness.runtimes.base import ModelError, OutputError, out_of_memory
+from harness.spec.variant import Variant
+from harness.spec.wire import DISK_FULL, CheckTarget, Convert, Failure, Job, MakeDataset, Outcome, Trial
+from harness.worker.dataset import make_dataset
+from harness.worker.process import die_with_parent, limit_memory
+from harness.worker.target import check_target, describe
+from harness.worker.trial import run_trial
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_EARLY_PHASES = ("", "hello", "import", "load", "loaded", "first", "prepare", "convert")
 
 
 def perform(job: Job, folder: Path, log: EventLog) -> Outcome:
-    """Do one job in this process."""
+    """Do one job in this process; its paths are absolute."""
     if isinstance(job, Trial):
-        from harness.worker.trial import TrialRun
-
-        return TrialRun(job, folder, log).run()
+        return run_trial(job, folder, log)
     if isinstance(job, Convert):
-        from harness.convert.convert import convert
-
         log.mark("convert")
         return convert(job, folder)
-    from harness.worker.prepare import describe, make_dataset, probe
-
     log.mark("prepare")
     if isinstance(job, MakeDataset):
         return make_dataset(job, folder)
-    return probe(job) if isinstance(job, Probe) else describe(job)
+    return check_target(job) if isinstance(job, CheckTarget) else describe(job)
+
+
+def rooted(job: Job, root: Path) -> Job:
+    """Return the job with its paths made absolute below the staging root."""
+    changes: dict[str, object] = {}
+    for field in job.__struct_fields__:
+        value = getattr(job, field)
+        if isinstance(value, Variant):
+            files = {k: str(root / v) for k in ("path", "weights") if (v := getattr(value, k)) is not None}
+            changes[field] = msgspec.structs.replace(value, **files)
+        elif field in ("calibration", "reference") or (field == "dataset" and isinstance(value, str)):
+            changes[field] = None if value is None else str(root / value)
+    return msgspec.structs.replace(job, **changes)
 
 
 def attempt(job: Job, folder: Path, log: EventLog) -> Outcome:
-    """Do the job; whatever goes wrong becomes a failed outcome with its name. Disk-full passes through."""
-    from harness.worker.trial import OutputError
-
+    """Do the job; whatever goes wrong becomes a failed outcome with its name. A full disk passes through."""
     try:
         return perform(job, folder, log)
-    except OutputError as error:
-        return _failed("output_error", error, log.phase)
-    except ModelError as error:
-        return _failed("load_error", error, log.phase)
-    except MemoryError as error:
-        return _failed("oom", error, log.phase)
-    except OSError as error:
-        if error.errno in _NO_ROOM:
+    except Exception as error:  # the outermost edge: a model may raise anything
+        cause = error.__cause__ if isinstance(error, EvidenceError) else error
+        if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
             raise
-        return _failed(_by_phase(log.phase), error, log.phase)
-    except Exception as error:  # noqa: BLE001 - the outermost edge: a model may raise anything
-        return _failed(_by_kind(error, log.phase), error, log.phase)
+        traceback.print_exception(error)
+        text = str(error).strip() or type(error).__name__
+        prefix = "" if isinstance(error, ModelError | OutputError) else f"{type(error).__name__}: "
+        message, failure = (prefix + text)[:2000], _failure(error, log.phase)
+        return Outcome(status="failed", failure=failure, message=message, phase=log.phase)
 
 
-def _by_phase(phase: str) -> Failure:
-    early = ("", "hello", "import", "load", "first", "prepare", "convert")
-    return "load_error" if phase in early else "crash"
+def _failure(error: Exception, phase: str) -> Failure:
+    if isinstance(error, OutputError):
+        return "output_error"
+    if isinstance(error, ModelError):
+        return "load_error"
+    if out_of_memory(error):
+        return "oom"
+    return "load_error" if phase in _EARLY_PHASES else "crash"
 
 
-def _by_kind(error: Exception, phase: str) -> Failure:
-    text = str(error).lower()
-    out_of_memory = (
-        "bad allocation",
-        "bad_alloc",
-        "out of memory",
-        "can't allocate memory",
-        "failed to allocate",
-    )
-    return "oom" if any(words in text for words in out_of_memory) else _by_phase(phase)
+def do_job(job: Job, folder: Path, root: Path) -> Outcome:
+    """Do a job in this process and leave its outcome in `folder`.
 
-
-def _failed(failure: Failure, error: BaseException, phase: str) -> Outcome:
-    import traceback
-
-    traceback.print_exception(error)
-    text = str(error).strip() or type(error).__name__
-    prefix = "" if isinstance(error, ModelError) or failure == "output_error" else f"{type(error).__name__}: "
-    return Outcome(status="failed", failure=failure, message=(prefix + text)[:2000], phase=phase)
-
-
-def work(folder: Path) -> int:
-    """Do the job in `folder`; returns the exit status."""
+    Raises OSError or EvidenceError where evidence cannot be written.
+    """
     begin = time.perf_counter_ns()
-    job: Job = msgspec.json.decode((folder / "job.json").read_bytes(), type=Job)
-    try:
-        log = EventLog(folder)
+    with closing(EventLog(folder)) as log:
         log.mark("hello", note=time.get_clock_info("perf_counter").implementation)
-        if isinstance(job, Trial):
-            limit_memory(job.memory_limit_bytes)
-        outcome = attempt(job, folder, log)
+        outcome = attempt(rooted(job, root), folder, log)
         outcome = msgspec.structs.replace(outcome, duration_ns=time.perf_counter_ns() - begin)
         write_outcome(folder, outcome)
-    except OSError as error:
+    return outcome
+
+
+def work(folder: Path, root: Path) -> int:
+    """Do the job in `folder` under its memory limit; returns the exit status."""
+    try:
+        job = read_job(folder)
+        if isinstance(job, Trial):
+            limit_memory(job.resources.memory_limit_bytes)
+        do_job(job, folder, root)
+    except (OSError, EvidenceError) as error:
         print(f"cannot write evidence: {error}", file=sys.stderr)  # noqa: T201 - goes to worker.log
         return DISK_FULL
-    log.close()
     return 0
 
 
 if __name__ == "__main__":
     die_with_parent()
-    sys.exit(work(Path(sys.argv[1])))
+    sys.exit(work(Path(sys.argv[1]), Path(sys.argv[2])))

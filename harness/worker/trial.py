@@ -1,190 +1,160 @@
 """One trial: import the runtime, load the model, first inference, scenarios in order, predictions."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+import gc
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from harness.runtimes.base import Array, ModelError, Session
-from harness.spec.suite import Offline, Scenario
-from harness.spec.wire import Memory, Noise, Outcome, ScenarioResult, Trial
-from harness.worker import feeds as feeding
-from harness.worker.events import EventLog
-from harness.worker.evidence import save_array
-from harness.worker.loops import Length, Window, measure, quiet_gc, rotate, warm_up
-from harness.worker.self_view import add_noise, resident_bytes, usage
+from harness.evidence.files import read_arrays, save_array
+from harness.evidence.folder import PREDICTIONS, EventLog, save_requests
+from harness.runtimes import feeds as feeding
+from harness.runtimes.base import Feed, ModelError, Session, load_runtime, main_output
+from harness.scenarios.base import kind
+from harness.spec.arrays import Array
+from harness.spec.diagnostics import Diagnostic, diagnostic
+from harness.spec.wire import Memory, Outcome, SchedulingCounters, Trial, Window
+from harness.worker.process import resident_bytes, usage
 
 _PREDICT_BATCH = 64
 
 
-class OutputError(Exception):
-    """The model answers, but with something that cannot be used."""
+class TrialBench:
+    """A loaded model, its inputs, and where a scenario's evidence goes: the `Bench` of every scenario kind."""
 
-
-class TrialRun:
-    """The state of one trial while it runs; `run` is the whole story."""
-
-    def __init__(self, job: Trial, folder: Path, log: EventLog) -> None:
-        self.job, self.folder, self.log = job, folder, log
-        self.results: list[ScenarioResult] = []
+    def __init__(self, job: Trial, folder: Path, log: EventLog, session: Session, arrays: Mapping[str, Array]) -> None:
+        self.job, self.infer, self.clock = job, session.infer, session.clock
+        self.fixed_batch = feeding.fixed_batch(session.inputs)
+        self.windows: list[Window] = []
         self.files: dict[str, int] = {}
-        self.notes: list[str] = []
-        self.noise = Noise()
-        self.first_ns = 0
+        self.notes: list[Diagnostic] = []
+        self.counters: Counter[str] = Counter()
+        self._folder, self._log, self._session, self._arrays = folder, log, session, arrays
 
-    def run(self) -> Outcome:
-        """Go through the phases and return the outcome.
+    def feeds(self, batch_size: int) -> Iterator[Feed]:
+        """Return the pool's feeds over and over: a single buffer would measure the cache."""
+        return cycle(feeding.pool(self._session.inputs, self._arrays, batch_size, self.job.pool_rows))
 
-        Raises:
-            ModelError: the artefact or its inputs are wrong.
-            OutputError: its outputs are not finite numbers.
-        """
-        from harness.runtimes import registry
+    def mark(self, phase: str) -> None:
+        """Record that a phase begins."""
+        self._log.mark(phase)
 
-        job, log = self.job, self.log
-        log.mark("import")
-        runtime = registry.load(job.target.runtime)
-        problem = runtime.unavailable(job.target)
-        if problem:
-            raise ModelError(problem)
-        baseline = resident_bytes()
-        log.mark("load")
-        session, load_ns = self._load(runtime)
-        loaded = resident_bytes()
-        with session.scope():
-            arrays = self._arrays(session)
-            self._first(session, arrays)
-            with quiet_gc():
-                for scenario in job.scenarios:
-                    self._scenario(scenario, session, arrays)
-            peak = resident_bytes("VmHWM")
-            if job.predict:
-                log.mark("predict")
-                self._predict(session, arrays)
-        log.mark("close")
-        return Outcome(
-            status="ok",
-            load_ns=load_ns,
-            first_inference_ns=self.first_ns,
-            scenarios=tuple(self.results),
-            memory=Memory(baseline_bytes=baseline, loaded_bytes=loaded, peak_bytes=peak),
-            noise=self.noise,
-            files=self.files,
-            versions=runtime.versions(),
-            settings={
-                "threads": job.threads,
-                "min_samples": job.min_samples,
-                "gc": "frozen and disabled in measured windows",
-            },
-            notes=tuple(self.notes),
-        )
-
-    def _load(self, runtime: Any) -> tuple[Session, int]:
-        import time
-
-        job = self.job
-        begin = time.perf_counter_ns()
-        session: Session = runtime.load(job.artefact, job.target, job.threads, job.seed, job.sequence)
-        return session, time.perf_counter_ns() - begin
-
-    def _arrays(self, session: Session) -> dict[str, Array]:
-        job = self.job
-        if job.dataset is not None:
-            return feeding.match(session.inputs, feeding.read_inputs(Path(job.dataset)))
-        spec = job.synthetic
-        if spec is None:
-            raise ModelError("the job has neither a dataset nor synthetic inputs")
-        guessed = feeding.guessed_dims(session.inputs, spec)
-        text = "inputs are synthetic, drawn from the model's signature"
-        if guessed:
-            text += f"; dimensions of unknown size ({', '.join(guessed)}) were set to 16"
-        self.notes.append(text)
-        return feeding.synthesise(session.inputs, spec, job.seed)
-
-    def _first(self, session: Session, arrays: dict[str, Array]) -> None:
-        self.log.mark("first")
-        size = feeding.fixed_batch(session.inputs) or 1
-        feed = feeding.batch(session.inputs, arrays, 0, size)
-        begin = session.clock()
-        outputs = session.infer(feed)
-        self.first_ns = session.clock() - begin
-        _check_finite(outputs)
-
-    def _scenario(self, scenario: Scenario, session: Session, arrays: dict[str, Array]) -> None:
-        fixed = feeding.fixed_batch(session.inputs)
-        wanted = scenario.batch_sizes if isinstance(scenario, Offline) else (1,)
-        sizes = wanted if fixed is None else (fixed,)
-        if sizes != wanted:
-            self.notes.append(f"{scenario.name}: the model is bound to batch size {fixed}")
-        for size in sizes:
-            self._window(scenario, size, scenario.seconds / len(sizes), session, arrays)
-
-    def _window(
-        self, scenario: Scenario, size: int, seconds: float, session: Session, arrays: dict[str, Array]
-    ) -> None:
-        pool = rotate(feeding.pool(session.inputs, arrays, size, self.job.pool_rows))
-        name = f"{scenario.name}.b{size}" if isinstance(scenario, Offline) else scenario.name
-        self.log.mark(f"warm_up:{name}")
-        warmth = warm_up(session.infer, pool, session.clock, self.job.warm_up, seconds)
+    @contextmanager
+    def measuring(self, window: str) -> Iterator[None]:
+        """Measure a window: its phase is marked before and after, and its scheduling counters are added."""
         before = usage()
-        self.log.mark(f"measure:{name}")
-        least = 0 if isinstance(scenario, Offline) else self.job.min_samples
-        length = Length(seconds, seconds * self.job.stretch, least, scenario.max_samples)
-        window = measure(session.infer, pool, session.clock, length, warmth.median_ns)
-        self.log.mark(f"measured:{name}")
-        self.noise = add_noise(self.noise, before, usage())
-        self._keep(name, scenario, size, window, warmth.steady, warmth.samples)
+        self._log.mark(f"measure:{window}")
+        yield
+        self._log.mark(f"measured:{window}")
+        self.counters += usage() - before
 
-    def _keep(self, name: str, scenario: Scenario, size: int, window: Window, steady: bool, warm: int) -> None:
-        file = f"samples/{name}.npy"
-        self.files[file] = save_array(self.folder / file, window.samples)
-        self.results.append(
-            ScenarioResult(
-                name=name,
-                scenario=scenario.name,
-                kind="offline" if isinstance(scenario, Offline) else "single_stream",
-                samples=len(window.samples),
-                batch_size=size,
-                elapsed_ns=int(window.samples.sum()),
-                steady=steady,
-                warm_up_samples=warm,
-                ended_by=window.ended_by,
-            )
-        )
+    def keep(self, window: Window, arrays: Mapping[str, Array]) -> None:
+        """Write a window's requests."""
+        self.files |= save_requests(self._folder, window.name, arrays)
+        self.windows.append(window)
 
-    def _predict(self, session: Session, arrays: dict[str, Array]) -> None:
-        fixed = feeding.fixed_batch(session.inputs)
-        size = fixed or _PREDICT_BATCH
-        rows = feeding.rows_in(arrays)
-        parts = []
-        for start in range(0, rows, size):
-            count = size if fixed else min(size, rows - start)
-            feed = feeding.batch(session.inputs, arrays, start, count)
-            outputs = session.infer(feed)
-            _check_finite(outputs)
-            parts.append(np.array(main_output(outputs, session.outputs, self.job.candidate.output)))
-        predictions = np.concatenate(parts)[:rows]
-        self.files["predictions.npy"] = save_array(self.folder / "predictions.npy", predictions)
+    def note(self, diagnostic: Diagnostic) -> None:
+        """Add a note, once."""
+        if diagnostic not in self.notes:
+            self.notes.append(diagnostic)
 
 
-def main_output(outputs: Sequence[Array], names: Sequence[str], wanted: str | None) -> Array:
-    """Pick the output that is evaluated: the named one, else the first of floats, else the first.
+def run_trial(job: Trial, folder: Path, log: EventLog) -> Outcome:
+    """Go through the phases of a trial and return its outcome.
 
-    Raises:
-        OutputError: no output has the wanted name.
+    Raises ModelError where the variant or its inputs are wrong, OutputError where its outputs are not finite numbers.
     """
-    if wanted is not None:
-        if wanted not in names:
-            raise OutputError(f"the model has no output '{wanted}'; it has {', '.join(names) or 'unnamed ones'}")
-        return outputs[list(names).index(wanted)]
-    return next((o for o in outputs if isinstance(o, np.ndarray) and o.dtype.kind == "f"), outputs[0])
+    log.mark("import")
+    runtime = load_runtime(job.target.runtime)
+    if problem := runtime.unavailable(job.target):
+        raise ModelError(problem)
+    baseline = resident_bytes()
+    log.mark("load")
+    begin = time.perf_counter_ns()
+    session = runtime.load(job.variant, job.target, job.resources.threads, job.seed, job.sequence)
+    load_ns = time.perf_counter_ns() - begin
+    pids = tuple(getattr(session, "pids", ())) or (os.getpid(),)
+    log.mark("loaded", pids=pids)
+    loaded = resident_bytes()
+    with session.scope():
+        arrays, notes = _inputs(job, session)
+        bench = TrialBench(job, folder, log, session, arrays)
+        first_ns = _first(session, arrays, log)
+        with quiet_gc():
+            for scenario in job.scenarios:
+                kind(scenario).execute(scenario, bench)
+        peak = resident_bytes("VmHWM")
+        if job.predict:
+            log.mark("predict")
+            bench.files[PREDICTIONS] = save_array(folder / PREDICTIONS, _predict(job, session, arrays))
+    log.mark("close")
+    return Outcome(
+        status="ok",
+        pids=pids,
+        load_ns=load_ns,
+        first_inference_ns=first_ns,
+        windows=tuple(bench.windows),
+        memory=Memory(baseline_bytes=baseline, loaded_bytes=loaded, peak_bytes=peak),
+        scheduling=SchedulingCounters(**bench.counters),
+        files=bench.files,
+        versions=runtime.versions(),
+        settings={"min_samples": job.min_samples, "gc": "frozen and disabled in measured windows"},
+        notes=(*notes, *bench.notes),
+    )
 
 
-def _check_finite(outputs: Sequence[Array]) -> None:
-    for index, output in enumerate(outputs):
-        if isinstance(output, np.ndarray) and output.dtype.kind == "f" and not np.isfinite(output).all():
-            bad = int((~np.isfinite(output)).sum())
-            raise OutputError(f"output {index} has {bad} of {output.size} values that are NaN or infinite")
+@contextmanager
+def quiet_gc() -> Iterator[None]:
+    """Keep the garbage collector out of the measured windows."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+def _inputs(job: Trial, session: Session) -> tuple[dict[str, Array], tuple[Diagnostic, ...]]:
+    """Return the arrays that the model is fed, and a note where they are synthetic."""
+    if job.dataset is not None:
+        return feeding.match(session.inputs, read_arrays(Path(job.dataset) / "inputs")), ()
+    spec = job.synthetic
+    if spec is None:
+        raise ModelError("the job has neither a dataset nor synthetic inputs")
+    guessed = feeding.guessed_dims(session.inputs, spec)
+    text = "inputs are synthetic, drawn from the model's signature"
+    if guessed:
+        text += f"; dimensions of unknown size ({', '.join(guessed)}) were set to 16"
+    note = diagnostic("inputs_synthetic", text, guessed=[*guessed])
+    return feeding.synthesise(session.inputs, spec, job.seed), (note,)
+
+
+def _first(session: Session, arrays: Mapping[str, Array], log: EventLog) -> int:
+    """Time the first inference (ns), and check that its outputs are finite."""
+    log.mark("first")
+    feed = feeding.batch(session.inputs, arrays, 0, feeding.fixed_batch(session.inputs) or 1)
+    begin = session.clock()
+    outputs = session.infer(feed)
+    took = session.clock() - begin
+    feeding.check_finite(outputs)
+    return took
+
+
+def _predict(job: Trial, session: Session, arrays: Mapping[str, Array]) -> Array:
+    """Return the main output for every row of the dataset."""
+    fixed, rows = feeding.fixed_batch(session.inputs), feeding.rows_in(arrays)
+    size = fixed or _PREDICT_BATCH
+    parts = []
+    for start in range(0, rows, size):
+        count = size if fixed else min(size, rows - start)
+        outputs = session.infer(feeding.batch(session.inputs, arrays, start, count))
+        feeding.check_finite(outputs)
+        parts.append(np.array(main_output(outputs, session.outputs, job.candidate.output)))
+    return np.concatenate(parts)[:rows]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-RECORDED = Path(__file__).parents[1] / "evidence" / "run"
+RECORDED = Path(__file__).parents[1] / "recorded" / "scripted"
 
 
 @pytest.fixture

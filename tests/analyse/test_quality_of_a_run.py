@@ -7,10 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from harness.analyse.evidence import open_run
-from harness.pipeline import conclude
+from harness.analyse.reader import open_run
+from harness.pipeline.conclude import conclude
 
 TRIAL = "cells/{}@box/trial-0{}"
+LABELS = "prepare/dataset/evaluation/labels.npy"
 
 
 def predict(recorded, candidate, array, trials=(1, 2, 3)):
@@ -24,8 +25,8 @@ def predict(recorded, candidate, array, trials=(1, 2, 3)):
 
 
 def entry(recorded, candidate):
-    evidence = open_run(recorded)
-    return next(e for e in evidence.entries(evidence.record.suite.policy) if e.candidate == candidate)
+    reader = open_run(recorded)
+    return next(e for e in reader.entries(reader.record.suite.policy) if e.candidate == candidate)
 
 
 @pytest.mark.parametrize(
@@ -36,8 +37,10 @@ def test_predictions_that_do_not_fit_the_labels_leave_accuracy_unknown(recorded,
     predict(recorded, "slow", array, trials=(1, 2))
     slow = entry(recorded, "slow")
     assert "accuracy" not in slow.metrics
-    assert slow.correct is None
-    assert any(flag.startswith("no quality is known: ") for flag in slow.flags)
+    assert "accuracy" not in slow.rows
+    (said,) = [each for each in slow.diagnostics if each.code == "quality_unknown"]
+    assert said.message.startswith("no quality is known: ")
+    assert (said.severity, said.subject) == ("warning", "slow@box")
     assert "latency_p50_ms" in slow.metrics
     assert conclude(recorded).ranking.rows[0].candidate == "quick"
 
@@ -51,17 +54,17 @@ def test_predictions_of_the_reference_that_do_not_fit_leave_agreement_unknown(re
 
 @pytest.mark.parametrize("labels", [np.eye(4)[np.arange(20) % 4], np.array(["a"] * 20), np.zeros(19)])
 def test_labels_that_are_not_one_number_per_row_leave_accuracy_unknown(recorded, labels):
-    np.save(recorded / "prepare" / "dataset" / "labels.npy", labels)
+    np.save(recorded / LABELS, labels)
     quick = entry(recorded, "quick")
     assert "accuracy" not in quick.metrics
     assert quick.metrics["output_agreement"].value == 1.0
 
 
-def test_without_labels_there_is_no_accuracy_and_no_flag(recorded):
-    (recorded / "prepare" / "dataset" / "labels.npy").unlink()
+def test_without_labels_there_is_no_accuracy_and_no_warning(recorded):
+    (recorded / LABELS).unlink()
     quick = entry(recorded, "quick")
     assert "accuracy" not in quick.metrics
-    assert not any("quality" in flag for flag in quick.flags)
+    assert "quality_unknown" not in {each.code for each in quick.diagnostics}
 
 
 def test_a_regressor_has_an_error_and_no_accuracy(recorded):
@@ -71,7 +74,8 @@ def test_a_regressor_has_an_error_and_no_accuracy(recorded):
     (recorded / "run.json").write_text(json.dumps(record))
     predict(recorded, "quick", (np.arange(20) % 4 + 0.5).astype(np.float32)[:, None])
     quick = entry(recorded, "quick")
-    assert (quick.metrics["rmse"].value, quick.metrics["rmse"].basis) == (0.5, "exact")
+    assert (quick.metrics["rmse"].value, quick.metrics["rmse"].basis) == (0.5, "rows")
+    assert (quick.metrics["rmse"].low, quick.metrics["rmse"].high) == (0.5, 0.5)  # every row is off by a half
     assert not {"accuracy", "output_agreement"} & set(quick.metrics)
 
 
@@ -79,9 +83,20 @@ def test_predictions_damaged_without_a_change_of_size_are_passed_over(recorded):
     for number in (1, 2):
         path = recorded / TRIAL.format("quick", number) / "predictions.npy"
         path.write_bytes(b"\0" * path.stat().st_size)
-    evidence = open_run(recorded)
-    (quick, *_) = evidence.entries(evidence.record.suite.policy)
+    reader = open_run(recorded)
+    (quick, *_) = reader.entries(reader.record.suite.policy)
     assert quick.metrics["accuracy"].value == 0.9  # the third trial's
-    lost = [note for note in evidence.notes() if "quality is judged without it" in note]
-    assert len(lost) == 2
-    assert "trial-01/predictions.npy: cannot be read" in lost[0]
+    lost = [note for note in reader.notes() if "quality is judged without it" in note.message]
+    assert [note.code for note in lost] == ["evidence_damaged"] * 2
+    assert "trial-01/predictions.npy: cannot be read" in lost[0].message
+
+
+def test_weights_of_rows_count_in_accuracy_and_agreement(recorded):
+    weights = np.ones(20)
+    weights[:2] = 9.0  # the two rows that quick gets wrong, and in which slow differs from it: 18 of 36
+    np.save((recorded / LABELS).with_name("weights.npy"), weights)
+    quick, slow = entry(recorded, "quick"), entry(recorded, "slow")
+    assert (quick.metrics["accuracy"].value, quick.metrics["accuracy"].n) == (0.5, 20)
+    assert quick.rows["accuracy"].weights.tolist() == weights.tolist()
+    assert slow.metrics["accuracy"].value == 1.0
+    assert slow.metrics["output_agreement"].value == 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -9,11 +10,11 @@ import pandas as pd
 import pytest
 
 import harness
-from harness.analyse.evidence import open_run
 from harness.analyse.frames import COLUMNS, measurements
-from harness.analyse.verdicts import Drop, read_verdicts
+from harness.analyse.reader import open_run
 from harness.errors import EvidenceError
-from harness.pipeline import conclude
+from harness.evidence.run import Drop, read_race
+from harness.pipeline.conclude import conclude
 from harness.score.rank import rank
 from harness.spec.metrics import CATALOGUE, split_key
 from harness.spec.policy import Limit, Policy
@@ -21,12 +22,12 @@ from harness.spec.policy import Limit, Policy
 
 @pytest.fixture
 def entries(recorded):
-    evidence = open_run(recorded)
-    return {entry.candidate: entry for entry in evidence.entries(evidence.record.suite.policy)}
+    reader = open_run(recorded)
+    return {entry.candidate: entry for entry in reader.entries(reader.record.suite.policy)}
 
 
 def samples(folder, cell, name):
-    paths = sorted((folder / "cells" / cell).glob(f"trial-0[123]/samples/{name}.npy"))
+    paths = sorted((folder / "cells" / cell).glob(f"trial-0[123]/requests/{name}/latency.npy"))
     return [np.sort(np.load(path)) for path in paths]
 
 
@@ -41,8 +42,11 @@ def test_every_cell_has_its_entry_and_its_fate(entries):
         "broken": ("failed", "crash"),
         "absent": ("skipped", None),
     }
-    assert entries["broken"].why == "ended by SIGSEGV in phase 'measure:interactive'"
-    assert entries["absent"].why == "target not available here: no such device"
+    (why,) = entries["broken"].diagnostics
+    assert (why.code, why.severity, why.subject) == ("failed", "error", "broken@box")
+    assert (why.message, why.data) == ("ended by SIGSEGV in phase 'measure:interactive'", {"failure": "crash"})
+    (why,) = entries["absent"].diagnostics
+    assert (why.code, why.message) == ("skipped", "target not available here: no such device")
     assert entries["broken"].metrics == entries["absent"].metrics == {}
 
 
@@ -79,17 +83,19 @@ def test_what_is_read_and_not_timed(entries):
     assert (metrics["memory_peak_mib"].value, metrics["artefact_mib"].value) == (30.0, 1.0)
     assert metrics["artefact_mib"].basis == "exact"
     assert (metrics["accuracy"].value, metrics["accuracy"].n, metrics["accuracy"].basis) == (0.9, 20, "rows")
-    assert entries["quick"].correct.tolist() == [False, False] + [True] * 18
-    assert entries["slow"].metrics["output_agreement"].value == 0.9
+    assert entries["quick"].rows["accuracy"].values.tolist() == [0.0, 0.0] + [1.0] * 18
+    agreement = entries["slow"].metrics["output_agreement"]
+    assert (agreement.value, agreement.n, agreement.basis) == (0.9, 20, "rows")
+    assert entries["slow"].rows["output_agreement"].values.tolist() == [0.0, 0.0] + [1.0] * 18
     assert entries["slow"].metrics["output_max_abs_diff"].value == 1.0
 
 
 def test_cost_is_of_the_fastest_way_that_keeps_the_latency_limit(recorded):
-    evidence = open_run(recorded)
+    reader = open_run(recorded)
 
     def costs(most_ms):
         policy = Policy(limits={"latency_p90_ms": Limit(max=most_ms)})
-        found = {entry.candidate: entry.metrics.get("cost_per_million_usd") for entry in evidence.entries(policy)}
+        found = {entry.candidate: entry.metrics.get("cost_per_million_usd") for entry in reader.entries(policy)}
         return found["quick"], found["slow"]
 
     def usd(rate):
@@ -104,53 +110,61 @@ def test_cost_is_of_the_fastest_way_that_keeps_the_latency_limit(recorded):
     assert costs(0.01) == (None, None)
 
 
-def test_flags_say_in_how_many_trials(entries):
-    assert entries["quick"].flags == (
-        "not steady in 1 of 3 trials",
-        "other work on the machine in 1 of 3 trials",
-        "steal in 1 of 3 trials",
-    )
-    assert entries["slow"].flags == ()
+def test_warnings_say_in_how_many_trials(entries):
+    said = entries["quick"].diagnostics
+    assert [(each.code, each.message) for each in said] == [
+        ("not_steady", "not steady in 1 of 3 trials"),
+        ("other_work", "other work on the machine in 1 of 3 trials"),
+        ("steal", "steal in 1 of 3 trials"),
+    ]
+    for each in said:
+        assert (each.severity, each.subject, each.data) == ("warning", "quick@box", {"affected": 1, "trials": 3})
+    assert entries["slow"].diagnostics == ()
 
 
 def test_a_damaged_trial_is_noted_and_the_others_are_used(recorded):
-    evidence = open_run(recorded)
-    (damaged,) = evidence.damaged
-    assert damaged == recorded / "cells" / "slow@box" / "trial-03"
-    assert [facts.block for facts in evidence.trials("slow@box")] == [0, 1]
-    (note,) = [note for note in evidence.notes() if "damaged" in note]
-    assert "offline.b8.npy: damaged: 300 bytes, the outcome says 448" in note
-    assert "harness run --resume" in note
+    reader = open_run(recorded)
+    assert [trial.block for trial in reader.trials("slow@box")] == [0, 1]
+    (note,) = [note for note in reader.notes() if note.code == "evidence_damaged"]
+    damaged = recorded / "cells" / "slow@box" / "trial-03" / "requests" / "offline.b8" / "latency.npy"
+    assert note.message.startswith(f"{damaged}: damaged: 300 bytes, the outcome says 448")
+    assert "harness run --resume" in note.message
+
+
+def test_a_note_of_trials_names_the_cells_that_it_holds_for(recorded):
+    (note,) = [note for note in open_run(recorded).notes() if note.code == "batch_fixed"]
+    assert note.message.startswith("a note of the trial (")
+    assert note.data["cells"] == ["quick@box", "slow@box"]
 
 
 def test_a_trial_that_has_not_ended_is_no_trial(recorded):
-    evidence = open_run(recorded)
-    assert [facts.block for facts in evidence.trials("quick@box")] == [0, 1, 2]
-    assert evidence.seconds_of("quick@box", 3) is None
-    assert evidence.seconds_of("quick@box", 0) is not None
+    reader = open_run(recorded)
+    assert [trial.block for trial in reader.trials("quick@box")] == [0, 1, 2]
+    assert reader.seconds_of("quick@box", 3) is None
+    assert reader.seconds_of("quick@box", 0) is not None
 
 
 def test_an_earlier_look_sees_fewer_blocks(recorded):
-    evidence = open_run(recorded)
-    policy = evidence.record.suite.policy
-    found = {entry.candidate: entry for entry in evidence.entries(policy, through=1)}
+    reader = open_run(recorded)
+    policy = reader.record.suite.policy
+    found = {entry.candidate: entry for entry in reader.entries(policy, through=1)}
     assert found["quick"].metrics["latency_p50_ms"].trials == 1
     assert found["quick"].metrics["latency_p50_ms"].high is None
 
 
 def test_a_hole_in_the_blocks_is_not_a_number_in_its_place(recorded):
     (recorded / "cells" / "quick@box" / "trial-02" / "outcome.json").unlink()
-    evidence = open_run(recorded)
-    (quick, *_) = evidence.entries(evidence.record.suite.policy)
+    reader = open_run(recorded)
+    (quick, *_) = reader.entries(reader.record.suite.policy)
     values = quick.trials["latency_p50_ms"]
     assert [math.isnan(value) for value in values] == [False, True, False]
 
 
 def test_the_evidence_ranks(recorded):
-    evidence = open_run(recorded)
-    policy = evidence.record.suite.policy
+    reader = open_run(recorded)
+    policy = reader.record.suite.policy
     drop = Drop(cell="slow@box", block=2, why="left after block 2", leader="quick@box")
-    made = rank(evidence.entries(policy, {"slow@box": drop}), policy, suite="recorded", draws=500)
+    made = rank(reader.entries(policy, {"slow@box": drop}), policy, suite="recorded", draws=500)
     assert [(row.candidate, row.status, row.rank) for row in made.rows] == [
         ("quick", "measured", 1),
         ("slow", "dropped", 2),
@@ -199,10 +213,22 @@ def test_damaged_records_are_named(recorded, file):
     (recorded / file).write_bytes(b'{"id": ')
     with pytest.raises(EvidenceError, match=file):
         open_run(recorded)
-        read_verdicts(recorded)
+        read_race(recorded)
 
 
 def test_a_run_that_was_never_prepared_has_only_skipped_cells(recorded):
     (recorded / "prepare.json").unlink()
-    evidence = open_run(recorded)
-    assert {entry.status for entry in evidence.entries(evidence.record.suite.policy)} == {"skipped"}
+    reader = open_run(recorded)
+    assert {entry.status for entry in reader.entries(reader.record.suite.policy)} == {"skipped"}
+
+
+def test_hosts_are_counted_and_seconds_include_the_launch(recorded):
+    for number, cpu in ((1, "one"), (2, "two"), (3, "two")):
+        path = recorded / "cells" / "quick@box" / f"trial-0{number}" / "outcome.json"
+        outcome = json.loads(path.read_bytes())
+        outcome["launched"] = {"launcher": "process", "wall_ns": 1_500_000_000 + number, "host": {"cpu": cpu}}
+        path.write_text(json.dumps(outcome))
+    reader = open_run(recorded)
+    assert reader.hosts() == (({"cpu": "two"}, 2), ({"cpu": "one"}, 1))
+    assert reader.seconds_of("quick@box", 1) == 1.500000002  # not the 1 s that the worker itself took
+    assert reader.seconds_of("slow@box", 0) == 1.0  # what the worker said, where the launcher said nothing

@@ -22,18 +22,20 @@ def entries(spread, blocks=6, rows=8):
     ]
 
 
-def share(text):
-    return float(text.partition("difference of ")[2].partition("%")[0])
-
-
 def test_it_says_what_is_found_and_what_a_finer_answer_takes():
-    text = sensitivity(entries(0.02), POLICY)
-    assert text.startswith("6 blocks find a difference of ") and "in p99 with 90% power; 2% would take about " in text
-    assert 3 < share(text) < 9  # spread of a difference 2.8 %, six blocks
+    found = sensitivity(entries(0.02), POLICY)
+    data = found.data
+    assert found.message == (
+        f"6 blocks find a difference of {data['ratio']:.1%} in p99 with 90% power; "
+        f"2% would take about {data['wanted_blocks']}"
+    )
+    assert (found.code, data["metric"], data["blocks"]) == ("sensitivity", P99, 6)
+    assert 0.03 < data["ratio"] < 0.09  # spread of a difference 2.8 %, six blocks
+    assert data["wanted_blocks"] > 6
 
 
 def test_drift_common_to_a_block_hides_nothing():
-    assert share(sensitivity(entries(0.02), POLICY)) < share(sensitivity(entries(0.10), POLICY))
+    assert sensitivity(entries(0.02), POLICY).data["ratio"] < sensitivity(entries(0.10), POLICY).data["ratio"]
 
 
 @pytest.mark.parametrize("rows", [0, 1])

@@ -9,9 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.analyse.trials import HostShares, host_shares, read_trial
-from harness.errors import EvidenceError
-from harness.trial.watch import COLUMNS
+from harness.analyse.reader import open_run
+from harness.analyse.trials import HostFractions, host_fractions, read_trial
+from harness.errors import EvidenceError, SpecError
+from harness.evidence.folder import TelemetryLog, request_file
+from harness.scenarios.single_stream import SingleStream
+
+COLUMNS = ("process.cpu_s", "host.steal_s", "host.idle_s", "host.total_s")
+SCENARIOS = (SingleStream(name="interactive"),)
+LATENCY = request_file("interactive", "latency")
 
 
 @pytest.fixture
@@ -20,70 +26,74 @@ def trial(recorded):
 
 
 def telemetry(folder, *looks):
-    """Write looks of (child, steal, idle, total) ticks; None stays empty."""
-    lines = [",".join(COLUMNS)]
-    for child, steal, idle, total in looks:
-        row = dict.fromkeys(COLUMNS, "")
-        row |= {"cpu_ticks": child, "host_steal_ticks": steal, "host_idle_ticks": idle, "host_total_ticks": total}
-        lines.append(",".join("" if row[key] is None else str(row[key]) for key in COLUMNS))
-    (folder / "telemetry.csv").write_text("\n".join(lines) + "\n")
+    """Write looks of (child, steal, idle, total) seconds; None stays empty."""
+    log = TelemetryLog(folder, COLUMNS)
+    for number, look in enumerate(looks):
+        log.add((number, *look))
+    log.close()
 
 
-def test_shares_of_the_host_in_literal_numbers(tmp_path):
-    telemetry(tmp_path, (0, 5, 100, 1000), (30, 7, 120, 1100), (50, 15, 150, 1200))
-    assert host_shares(tmp_path) == HostShares(steal=10 / 200, others=(200 - 50 - 10 - 50) / 200)
+def test_fractions_of_the_host_in_literal_numbers(tmp_path):
+    telemetry(tmp_path, (0, 0.05, 1.0, 10.0), (0.3, 0.07, 1.2, 11.0), (0.5, 0.15, 1.5, 12.0))
+    found = host_fractions(tmp_path)
+    assert found == pytest.approx(HostFractions(steal=10 / 200, others=(200 - 50 - 10 - 50) / 200))
 
 
 @pytest.mark.parametrize(
     "looks",
     [
         [],
-        [(0, 0, 0, 100)],
-        [(0, 0, 0, 100), (1, 0, 0, 119)],  # too short to tell
-        [(0, 0, 0, None), (1, 0, 0, None)],
-        [(0, None, 0, 100), (1, None, 0, 200)],  # a host that does not say what is stolen
-        [(0, 0, 0, "1oo"), (1, 0, 0, 200)],
+        [(0, 0, 0, 1.0)],
+        [(0, 0, 0, 1.0), (0.01, 0, 0, 1.19)],  # too short to tell
+        [(0, 0, 0, None), (0.01, 0, 0, None)],
+        [(0, None, 0, 1.0), (0.01, None, 0, 2.0)],  # a host that does not say what is stolen
+        [(0, 0, 0, "1oo"), (0.01, 0, 0, 2.0)],
     ],
 )
 def test_what_the_host_did_not_say_is_not_known(tmp_path, looks):
     telemetry(tmp_path, *looks)
-    assert host_shares(tmp_path) is None
+    assert host_fractions(tmp_path) is None
 
 
 @given(st.binary(max_size=300))
 def test_damaged_telemetry_never_stops_the_analysis(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("t")
-    (folder / "telemetry.csv").write_bytes(",".join(COLUMNS).encode() + b"\n" + data)
-    shares = host_shares(folder)
-    assert shares is None or isinstance(shares.steal, float)
+    (folder / "telemetry.csv").write_bytes(",".join(("t_ns", *COLUMNS)).encode() + b"\n" + data)
+    found = host_fractions(folder)
+    assert found is None or isinstance(found.steal, float)
 
 
 def test_telemetry_cut_off_in_its_last_line_is_still_read(trial):
-    before = host_shares(trial)
+    before = host_fractions(trial)
     path = trial / "telemetry.csv"
     path.write_text(path.read_text() + "2000000000,5000")
-    assert host_shares(trial) == before
+    assert host_fractions(trial) == before
 
 
-def test_a_trial_without_telemetry_has_no_flags(trial):
+def test_a_trial_without_telemetry_has_no_warnings(trial):
     (trial / "telemetry.csv").unlink()
-    assert read_trial(trial, 0, "interactive").flags == ()
+    assert read_trial(trial, 0, SCENARIOS).warnings == ()
 
 
-@pytest.mark.parametrize(("steal", "others", "flags"), [
-    (2, 50, ()),
-    (3, 50, ("steal",)),
-    (2, 51, ("other work on the machine",)),
-])  # fmt: skip
-def test_flags_begin_above_their_limits(trial, steal, others, flags):
-    # of 200 ticks: 1 % is 2, 25 % is 50
-    telemetry(trial, (0, 0, 0, 1000), (200 - steal - others, steal, 0, 1200))
-    assert read_trial(trial, 0, "interactive").flags == flags
+@pytest.mark.parametrize(
+    ("steal", "others", "warnings"),
+    [(0.02, 0.5, ()), (0.03, 0.5, ("steal",)), (0.02, 0.51, ("other_work",)), (0.03, 0.51, ("steal", "other_work"))],
+)
+def test_warnings_begin_above_their_limits(trial, steal, others, warnings):
+    # of 2 s: 1 % is 0.02 s, 25 % is 0.5 s; exact in binary where the limit is met
+    telemetry(trial, (0, 0, 0, 10.0), (2.0 - steal - others, steal, 0, 12.0))
+    assert read_trial(trial, 0, SCENARIOS).warnings == warnings
+
+
+def test_a_warm_up_that_did_not_become_steady_is_a_warning(trial):
+    (trial / "telemetry.csv").unlink()
+    edited(trial, steady=False)
+    assert read_trial(trial, 0, SCENARIOS).warnings == ("not_steady",)
 
 
 def edited(trial, **fields):
     outcome = json.loads((trial / "outcome.json").read_text())
-    outcome["scenarios"][0] |= fields
+    outcome["windows"][0] |= fields
     outcome["files"] = {}
     (trial / "outcome.json").write_text(json.dumps(outcome))
 
@@ -93,18 +103,18 @@ def edited(trial, **fields):
     [
         lambda trial: edited(trial, samples=39),
         lambda trial: edited(trial, elapsed_ns=0),
-        lambda trial: (edited(trial, samples=0), np.save(trial / "samples/interactive.npy", np.zeros(0, np.int64))),
-        lambda trial: (edited(trial), np.save(trial / "samples/interactive.npy", np.ones(40))),
-        lambda trial: (edited(trial), np.save(trial / "samples/interactive.npy", np.ones((40, 2), np.int64))),
-        lambda trial: (edited(trial), (trial / "samples/interactive.npy").unlink()),
-        lambda trial: (trial / "samples/interactive.npy").unlink(),
+        lambda trial: (edited(trial, samples=0), np.save(trial / LATENCY, np.zeros(0, np.int64))),
+        lambda trial: (edited(trial), np.save(trial / LATENCY, np.ones(40))),
+        lambda trial: (edited(trial), np.save(trial / LATENCY, np.ones((40, 2), np.int64))),
+        lambda trial: (edited(trial), (trial / LATENCY).unlink()),
+        lambda trial: (trial / LATENCY).unlink(),
         lambda trial: (trial / "outcome.json").write_text("{"),
     ],
 )
 def test_damaged_samples_are_refused_by_name(trial, harm):
     harm(trial)
-    with pytest.raises(EvidenceError, match=r"interactive\.npy|outcome\.json"):
-        read_trial(trial, 0, "interactive")
+    with pytest.raises(EvidenceError, match=r"interactive/latency\.npy|window interactive|outcome\.json"):
+        read_trial(trial, 0, SCENARIOS)
 
 
 def test_values_the_child_could_not_read_are_left_out(trial):
@@ -112,6 +122,12 @@ def test_values_the_child_could_not_read_are_left_out(trial):
     outcome["memory"] = {"peak_bytes": 1 << 20}
     del outcome["load_ns"]
     (trial / "outcome.json").write_text(json.dumps(outcome))
-    values = read_trial(trial, 0, "interactive").values
+    values = read_trial(trial, 0, SCENARIOS).values
     assert values["memory_peak_mib"] == 1.0
     assert not {"memory_baseline_mib", "memory_loaded_mib", "load_ms"} & set(values)
+
+
+def test_a_metric_of_a_scenario_that_nobody_registered_is_named(recorded, monkeypatch):
+    monkeypatch.setattr("harness.analyse.trials.metric_names", lambda: ("latency_p50_ms",))
+    with pytest.raises(SpecError, match=r"scenario kind 'single_stream': gives the metric 'best_batch_size', which is"):
+        open_run(recorded)

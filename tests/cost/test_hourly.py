@@ -18,7 +18,7 @@ def test_a_million_at_a_hundred_a_second_for_36_cents_an_hour_costs_a_dollar():
 
 
 @given(POSITIVE, POSITIVE, st.floats(0.01, 1))
-def test_cost_is_the_price_of_the_time_a_million_occupy(price, rate, utilisation):
+def test_cost_is_the_price_of_the_time_that_a_million_take(price, rate, utilisation):
     hours = 1e6 / rate / utilisation / 3600
     assert cost_per_million(price, rate, utilisation) == pytest.approx(price * hours, rel=1e-9)
 
@@ -27,17 +27,17 @@ RATES = (Rate(100, 1.0), Rate(400, 3.0), Rate(900, 9.0))
 
 
 @pytest.mark.parametrize(("limit", "rate"), [(None, 900), (9.0, 900), (8.99, 400), (1.0, 100), (0.99, None)])
-def test_the_rate_that_counts_keeps_the_limit(limit, rate):
+def test_the_highest_rate_within_the_limit_counts(limit, rate):
     assert sustainable(RATES, limit) == rate
 
 
-def test_a_machine_that_cannot_keep_the_limit_has_no_rate_rather_than_none_at_all():
+def test_there_is_no_sustainable_rate_when_every_latency_is_over_the_limit():
     assert sustainable([Rate(100, 5.0)], 1.0) is None
     assert sustainable([], None) is None
 
 
 @given(st.lists(st.builds(Rate, POSITIVE, POSITIVE), min_size=1), POSITIVE, POSITIVE)
-def test_a_looser_limit_never_costs_throughput(rates, limit, more):
+def test_a_looser_limit_never_lowers_throughput(rates, limit, more):
     tight, loose = sustainable(rates, limit), sustainable(rates, limit + more)
     assert tight is None or (loose is not None and loose >= tight)
 

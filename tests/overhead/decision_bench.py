@@ -1,4 +1,4 @@
-"""Does the race decide as measuring everything does, and in what share of the time? On real models, one seed.
+"""Does the race decide as measuring everything does, and in which fraction of the time? On real models, one seed.
 
 Runs a suite twice: once with its race, once exhaustively, both with the same most blocks and ample budget.
 Exits with 1 if the raced winner does not share rank 1 of the exhaustive run.
@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from harness.analyse.evidence import open_run
-from harness.pipeline import run
-from harness.request import Request, open_new
-from harness.runs import write_run
+from harness.analyse.reader import open_run
+from harness.evidence.files import write_json
+from harness.pipeline.request import Request, open_new
+from harness.pipeline.run import run
 from harness.score.records import Ranking
 
 
@@ -35,10 +35,10 @@ def measured(args: argparse.Namespace, exhaustive: bool, out: Path) -> Run:
     folder, record = open_new(request)
     budget = msgspec.structs.replace(record.suite.budget, max_trials=args.blocks)
     record = msgspec.structs.replace(record, suite=msgspec.structs.replace(record.suite, budget=budget))
-    write_run(folder, record)
+    write_json(folder / "run.json", record)
     ranking = run(folder, record).ranking
-    evidence = open_run(folder)
-    took = [evidence.seconds_of(cell, trial.block) for cell in evidence.facts for trial in evidence.trials(cell)]
+    reader = open_run(folder)
+    took = [reader.seconds_of(cell.name, trial.block) for cell in reader.cells for trial in reader.trials(cell.name)]
     return Run(sum(each for each in took if each is not None), len(took), ranking)
 
 
@@ -64,9 +64,9 @@ def arguments() -> argparse.Namespace:
 def report(raced: Run, everything: Run) -> bool:
     """Print both runs; returns whether the raced winner is among the exhaustive run's first rows."""
     for name, each in (("with the race", raced), ("exhaustive", everything)):
-        ended = next((note for note in each.ranking.notes if note.startswith("measuring ended")), "")
+        ended = next((note.message for note in each.ranking.notes if note.code == "ended"), "")
         print(f"{name:14} {each.seconds:7.1f} s in {each.trials:4} trials; {ended}")
-        print(f"{'':14} rank 1: {', '.join(first_rows(each.ranking)) or 'nobody'}")
+        print(f"{'':14} rank 1: {', '.join(first_rows(each.ranking)) or 'no row'}")
     ours, theirs = first_rows(raced.ranking), first_rows(everything.ranking)
     agree = bool(ours) and ours[0] in theirs
     print(f"measuring time, race ÷ exhaustive: {raced.seconds / everything.seconds:.3f}")

@@ -16,13 +16,17 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from harness.launch.base import Terms, run_job
+from harness.launch.process import ProcessLauncher
+from harness.runtimes.feeds import pool, synthesise
 from harness.runtimes.onnxruntime import OnnxRuntime, OnnxSession
+from harness.scenarios.closed_loop import durations, timed
+from harness.scenarios.single_stream import SingleStream
 from harness.spec.find import load_target
-from harness.spec.suite import Candidate, SingleStream, Synthetic
-from harness.spec.wire import Artefact, Trial
-from harness.trial.launch import run_job
-from harness.worker.feeds import pool, synthesise
-from harness.worker.loops import quiet_gc, rotate, timed
+from harness.spec.suite import Candidate, Synthetic
+from harness.spec.variant import Variant
+from harness.spec.wire import Trial
+from harness.worker.trial import quiet_gc
 
 PAIRS, CHUNK = 120, 400
 WIDTH = 256
@@ -63,7 +67,7 @@ def model(layers: int) -> bytes:
 
 def session_of(path: Path) -> OnnxSession:
     """Load a model as the harness does, on one thread."""
-    return OnnxRuntime().load(Artefact(format="onnx", path=str(path)), load_target("cpu-onnx-1t"), 1, 0, 0)
+    return OnnxRuntime().load(Variant(format="onnx", path=str(path)), load_target("cpu-onnx-1t"), 1, 0, 0)
 
 
 def calibrated(folder: Path) -> tuple[Path, float]:
@@ -72,8 +76,8 @@ def calibrated(folder: Path) -> tuple[Path, float]:
     for _ in range(6):
         path.write_bytes(model(layers))
         session = session_of(path)
-        feeds = rotate(pool(session.inputs, synthesise(session.inputs, Synthetic(), 0), 1, 64))
-        median = float(np.median(timed(session.infer, feeds, 500, session.clock))) / 1e3
+        feeds = cycle(pool(session.inputs, synthesise(session.inputs, Synthetic(), 0), 1, 64))
+        median = float(np.median(durations(timed(session.infer, feeds, 500, session.clock)))) / 1e3
         if 50 <= median <= 100:
             break
         layers = max(1, round(layers * 75 / median))
@@ -100,9 +104,9 @@ def fidelity(folder: Path) -> list[Figure]:
     session = session_of(path)
     by_hand = session.infer.func.__self__
     feeds = pool(session.inputs, synthesise(session.inputs, Synthetic(), 0), 1, 64)
-    ours, theirs = rotate(feeds), cycle(feeds)
-    runs: dict[str, Callable[[], list[int]]] = {
-        "harness": lambda: timed(session.infer, ours, CHUNK, session.clock),
+    ours, theirs = cycle(feeds), cycle(feeds)
+    runs: dict[str, Callable[[], Any]] = {
+        "harness": lambda: durations(timed(session.infer, ours, CHUNK, session.clock)),
         "bare": lambda: bare(by_hand, list(session.outputs), theirs, CHUNK),
     }
     pairs = []
@@ -121,7 +125,10 @@ def fidelity(folder: Path) -> list[Figure]:
 
 
 def floor(count: int) -> list[int]:
-    """Do two clock reads and one append per sample, and nothing else."""
+    """Do two clock reads and one append per sample, and nothing else.
+
+    The hot loop keeps a second number, the start, and packs both; the ratio to this floor includes that.
+    """
     clock, samples = time.perf_counter_ns, []
     append = samples.append
     for _ in range(count):
@@ -153,8 +160,8 @@ def recording(rounds: int = 41, count: int = 20_000) -> list[Figure]:
     ]
 
 
-def parent_share(folder: Path, seconds: float = 6.0) -> list[Figure]:
-    """Measure what share of one core the parent uses while a child measures, the live display included."""
+def parent_cpu(folder: Path, seconds: float = 6.0) -> list[Figure]:
+    """Measure which fraction of one core the parent uses while a child measures, the live display included."""
     from rich.console import Console
 
     from harness.report.progress import Live
@@ -163,7 +170,7 @@ def parent_share(folder: Path, seconds: float = 6.0) -> list[Figure]:
     job = Trial(
         candidate=Candidate(name="dense", path=str(path)),
         target=load_target("cpu-onnx-1t"),
-        artefact=Artefact(format="onnx", path=str(path)),
+        variant=Variant(format="onnx", path=path.name),
         scenarios=(SingleStream(name="interactive", seconds=seconds),),
         synthetic=Synthetic(),
         min_samples=1_000_000,
@@ -171,15 +178,15 @@ def parent_share(folder: Path, seconds: float = 6.0) -> list[Figure]:
     )
     with (folder / "terminal").open("w") as terminal, Live(Console(file=terminal, force_terminal=True)) as live:
         begin, used = time.monotonic(), time.process_time()
-        outcome = run_job(folder / "trial", job, threads=1, on_tick=live.tick)
-        share = (time.process_time() - used) / (time.monotonic() - begin)
+        outcome = run_job(ProcessLauncher(), folder / "trial", job, Terms(folder, job.target.limits), live.tick)
+        fraction = (time.process_time() - used) / (time.monotonic() - begin)
     assert outcome.status == "ok", outcome.message
-    return [Figure("parent's CPU while a child measures", 100 * share, "% of a core", 1, 0, 2)]
+    return [Figure("parent's CPU while a child measures", 100 * fraction, "% of a core", 1, 0, 2)]
 
 
 def start_up(times: int = 9) -> list[Figure]:
     """Time `harness --help`, and count the heavy packages it imports."""
-    command = [sys.executable, "-c", "from harness.cli import main; main()", "--help"]
+    command = [sys.executable, "-c", "from harness.cli.app import main; main()", "--help"]
     took = []
     for _ in range(times):
         begin = time.perf_counter()
@@ -229,7 +236,7 @@ def measure_all() -> list[Figure]:
         return [
             *fidelity(folder),
             *recording(),
-            *parent_share(folder),
+            *parent_cpu(folder),
             *start_up(),
             *large_analysis(folder),
         ]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
 from itertools import cycle
 
 import numpy as np
 import pytest
 
+from harness.probes.base import Probes
+from harness.scenarios.closed_loop import timed
 from harness.stats.quantiles import summarise
 from harness.stats.stopping import precise_enough
-from harness.trial.watch import look
-from harness.worker.loops import timed
 
 COUNT = 10_000
 
@@ -47,10 +48,11 @@ def test_checking_precision_of_16k_samples(benchmark):
 
 
 @pytest.mark.benchmark(group="parent")
-def test_one_look_at_a_child(benchmark):
-    import os
-
-    benchmark(lambda: look(os.getpid()))
+def test_one_sample_of_all_probes(benchmark):
+    probes = Probes()
+    probes.start([os.getpid()])
+    values = benchmark(probes.sample)
+    assert values["process.rss_bytes"] > 0
 
 
 @pytest.mark.benchmark(group="analysis")

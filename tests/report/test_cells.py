@@ -6,6 +6,7 @@ import pytest
 
 from harness.report import cells
 from harness.score.records import Measure, Ranking, Row
+from harness.spec.diagnostics import diagnostic
 from harness.spec.policy import Limit, Objective, Policy
 
 
@@ -16,7 +17,7 @@ def measure(value=2.5, low=2.0, high=3.0, trials=3, basis="between"):
 def row(**fields):
     plain = dict.fromkeys(Row.__struct_fields__)
     plain |= {"candidate": "c", "target": "t", "status": "measured", "eligible": True, "tie": False, "pareto": False}
-    plain |= {"reasons": (), "metrics": {}, "limits": {}, "utilities": {}, "flags": ()}
+    plain |= {"reasons": (), "metrics": {}, "limits": {}, "utilities": {}}
     return Row(**(plain | fields))
 
 
@@ -97,5 +98,14 @@ def test_headings_are_a_name_and_its_unit(key, parts):
 
 
 def test_only_the_first_line_of_a_reason_is_for_the_table():
-    assert cells.why(row(reasons=("RuntimeError: no\n  at line 3", "b", "c"))) == "RuntimeError: no; b"
+    said = [diagnostic("failed", "RuntimeError: no\n  at line 3"), diagnostic("behind", "b"), diagnostic("behind", "c")]
+    assert cells.why(row(reasons=tuple(said))) == "RuntimeError: no; b"
     assert cells.first_line("  \n ") == ""
+
+
+def test_ties_are_left_to_the_rank_and_one_warning_is_kept():
+    said = {"tied": "ties with b", "behind": "mostly in p99", "steal": "3 %", "not_steady": "no"}
+    reasons = tuple(diagnostic(code, text) for code, text in said.items())
+    assert cells.why(row(reasons=reasons)) == "mostly in p99; warning: 3 %"
+    left = (diagnostic("dropped", "left after block 5"), *reasons)
+    assert cells.why(row(status="dropped", reasons=left)) == "left after block 5; warning: 3 %"

@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from harness.runtimes import feeds
 from harness.runtimes.base import ModelError, Tensor
 from harness.runtimes.onnxruntime import OnnxRuntime
 from harness.spec.suite import Synthetic
 from harness.spec.target import Target
-from harness.spec.wire import Artefact
-from harness.worker import feeds
+from harness.spec.variant import Variant
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
@@ -17,7 +17,7 @@ pytest.importorskip("onnx")
 @pytest.fixture
 def load(onnx_target):
     def call(path, target=onnx_target):
-        return OnnxRuntime().load(Artefact(format="onnx", path=str(path)), target, 1, 0, 0)
+        return OnnxRuntime().load(Variant(format="onnx", path=str(path)), target, 1, 0, 0)
 
     return call
 
@@ -101,7 +101,7 @@ def test_a_file_that_is_no_model_is_named(load, tmp_path):
     with pytest.raises(ModelError, match=r"onnxruntime cannot load broken\.onnx: ") as caught:
         load(tmp_path / "broken.onnx")
     assert "\n" not in str(caught.value)
-    with pytest.raises(ModelError, match="artefact not found"):
+    with pytest.raises(ModelError, match="model file not found"):
         load(tmp_path / "gone.onnx")
 
 

@@ -5,15 +5,15 @@ import sys
 
 import pytest
 
-from harness.runtimes import registry
+from harness.runtimes.base import load_runtime
 from harness.spec.target import Target
-from harness.spec.wire import Probe
-from harness.worker.prepare import probe
+from harness.spec.wire import CheckTarget
+from harness.worker.target import check_target
 
 
 def test_listing_names_imports_no_runtime(tmp_path):
     program = (
-        "import sys; from harness.runtimes import registry; names = registry.names(); "
+        "import sys; from harness.spec import plugins; names = plugins.names('runtimes'); "
         "print(*names); sys.exit(' '.join({'torch', 'onnxruntime', 'harness.runtimes.torch', "
         "'harness.runtimes.onnxruntime', 'harness.runtimes.fake'} & set(sys.modules)) or 0)"
     )
@@ -23,15 +23,15 @@ def test_listing_names_imports_no_runtime(tmp_path):
 
 
 def test_an_unknown_runtime_lists_those_there_are():
-    with pytest.raises(LookupError, match=r"unknown runtime 'tflite'; registered: .*fake, onnxruntime, torch"):
-        registry.load("tflite")
+    with pytest.raises(LookupError, match=r"no plug-in 'tflite' in harness.runtimes; registered: .*fake, onnxruntime"):
+        load_runtime("tflite")
 
 
 def asked(**fields):
-    return probe(Probe(target=Target(**({"name": "t", "description": "d", "runtime": "fake"} | fields))))
+    return check_target(CheckTarget(target=Target(**({"name": "t", "description": "d", "runtime": "fake"} | fields))))
 
 
-def test_a_probe_says_what_a_runtime_loads():
+def test_a_check_says_what_a_runtime_loads():
     outcome = asked()
     assert (outcome.status, outcome.formats) == ("ok", ("fake",))
 
@@ -57,7 +57,7 @@ def test_a_probe_says_what_a_runtime_loads():
         ),
     ],
 )
-def test_a_probe_says_what_is_wrong_or_missing(fields, status, said):
+def test_a_check_says_what_is_wrong_or_missing(fields, status, said):
     if fields["runtime"] == "onnxruntime":
         pytest.importorskip("onnxruntime")
     outcome = asked(**fields)

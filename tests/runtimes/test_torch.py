@@ -5,11 +5,11 @@ import shutil
 import numpy as np
 import pytest
 
+from harness.runtimes import feeds
 from harness.runtimes.base import ModelError, Tensor
 from harness.runtimes.torch import TorchRuntime
 from harness.spec.target import Target
-from harness.spec.wire import Artefact
-from harness.worker import feeds
+from harness.spec.variant import Variant
 
 torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
@@ -23,7 +23,7 @@ def built(torch_beside, tmp_path, torch_target, monkeypatch):
 
     def call(function, target=torch_target, **more):
         fields = {"builder": f"{torch_beside}:{function}", "import_from": str(tmp_path), "format": "torch"}
-        return TorchRuntime().load(Artefact(**(fields | more)), target, 1, 0, 0)
+        return TorchRuntime().load(Variant(**(fields | more)), target, 1, 0, 0)
 
     return call
 
@@ -124,7 +124,7 @@ def test_an_exported_program_runs_at_any_batch(tmp_path, torch_target, monkeypat
     batch = torch.export.Dim("batch")
     program = torch.export.export(module, (torch.zeros(2, 3),), dynamic_shapes=({0: batch},))
     torch.export.save(program, tmp_path / "m.pt2")
-    artefact = Artefact(format="pt2", path=str(tmp_path / "m.pt2"))
+    artefact = Variant(format="pt2", path=str(tmp_path / "m.pt2"))
     session = TorchRuntime().load(artefact, torch_target, 1, 0, 0)
     assert feeds.fixed_batch(session.inputs) is None
     for rows in (1, 3):
@@ -138,7 +138,7 @@ def test_an_exported_program_for_a_dtype_numpy_lacks_is_named(tmp_path, torch_ta
     module = torch.nn.ReLU()
     torch.export.save(torch.export.export(module, (torch.zeros(2, dtype=torch.bfloat16),)), tmp_path / "m.pt2")
     with pytest.raises(ModelError, match="input 'input' has the type bfloat16, which cannot be fed"):
-        TorchRuntime().load(Artefact(format="pt2", path=str(tmp_path / "m.pt2")), torch_target, 1, 0, 0)
+        TorchRuntime().load(Variant(format="pt2", path=str(tmp_path / "m.pt2")), torch_target, 1, 0, 0)
 
 
 @pytest.mark.parametrize(("kind", "name"), [("pt2", "m.pt2"), ("checkpoint", "m.pt")])
@@ -146,17 +146,17 @@ def test_a_damaged_file_is_named(tmp_path, torch_target, kind, name, monkeypatch
     monkeypatch.setattr(torch, "set_num_interop_threads", lambda count: None)
     (tmp_path / name).write_bytes(b"nothing of the kind")
     with pytest.raises(ModelError, match=f"torch cannot load {name}: "):
-        artefact = Artefact(format=kind, path=str(tmp_path / name), trust_pickle=True)
+        artefact = Variant(format=kind, path=str(tmp_path / name), trust_pickle=True)
         TorchRuntime().load(artefact, torch_target, 1, 0, 0)
 
 
 def test_a_checkpoint_is_refused_without_trust(tmp_path, torch_target, monkeypatch):
     monkeypatch.setattr(torch, "set_num_interop_threads", lambda count: None)
     torch.save(torch.nn.Linear(1, 1), tmp_path / "m.pt")
-    artefact = Artefact(format="checkpoint", path=str(tmp_path / "m.pt"))
+    artefact = Variant(format="checkpoint", path=str(tmp_path / "m.pt"))
     with pytest.raises(ModelError, match=r"m\.pt is a pickle and is refused; write trust_pickle = true"):
         TorchRuntime().load(artefact, torch_target, 1, 0, 0)
-    trusted = Artefact(format="checkpoint", path=str(tmp_path / "m.pt"), trust_pickle=True)
+    trusted = Variant(format="checkpoint", path=str(tmp_path / "m.pt"), trust_pickle=True)
     assert TorchRuntime().load(trusted, torch_target, 1, 0, 0).inputs[0].name == "input"
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy import special
 
-from harness.score.records import Entry, Measure
+from harness.score.records import Entry, Measure, RowScores
+from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.metrics import lookup
 from harness.spec.policy import Limit, Objective, Policy
 
@@ -56,9 +57,21 @@ class Make:
         if correct is not None:
             metrics["accuracy"] = of_rows(correct)
         metrics.update(more.pop("metrics", {}))
-        fields = {"target": "cpu", "status": "measured"} | more
+        more_rows = more.pop("rows", {})
+        said = [diagnostic(code, text) for code, text in more.pop("said", {}).items()]
+        fields = {"target": "cpu", "status": "measured", "diagnostics": tuple(said)} | more
         kept = {key: tuple(values) for key, values in (trials or {}).items()}
-        return Entry(candidate=name, metrics=metrics, trials=kept, correct=correct, **fields)
+        rows = {} if correct is None else {"accuracy": RowScores(values=np.asarray(correct, dtype=float))}
+        return Entry(candidate=name, metrics=metrics, trials=kept, rows=rows | more_rows, **fields)
+
+    @staticmethod
+    def texts(diagnostics: Sequence[Diagnostic]) -> tuple[str, ...]:
+        """The messages alone."""
+        return tuple(each.message for each in diagnostics)
+
+    @staticmethod
+    def codes(diagnostics: Sequence[Diagnostic]) -> list[str]:
+        return [each.code for each in diagnostics]
 
     @staticmethod
     def right(n: int, wrong: Sequence[int] = ()) -> np.ndarray:

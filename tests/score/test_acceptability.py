@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.score.acceptability import central_weights, rank_shares
 from harness.score.rank import rank
-from harness.score.weights import random_weights, rank_order_centroid, weighting_of
+from harness.score.weights import central_weights, random_weights, rank_fractions, rank_order_centroid, weighting_of
 from harness.spec.policy import Objective, Policy
 
 DRAWS = 40_000
@@ -70,9 +69,9 @@ def test_random_weights_are_uniform_on_the_simplex():
 
 
 def test_exact_ties_share_their_ranks():
-    shares = rank_shares(np.array([[1.0, 0.0], [1.0, 0.0], [0.5, 2.0]]))
-    assert shares.ranks.tolist() == [[0.25, 0.5, 0.25], [0.25, 0.5, 0.25], [0.5, 0.0, 0.5]]
-    assert shares.first.tolist() == [[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]
+    fractions = rank_fractions(np.array([[1.0, 0.0], [1.0, 0.0], [0.5, 2.0]]))
+    assert fractions.ranks.tolist() == [[0.25, 0.5, 0.25], [0.25, 0.5, 0.25], [0.5, 0.0, 0.5]]
+    assert fractions.first.tolist() == [[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]
 
 
 def test_a_row_that_is_never_first_has_no_central_weights():
@@ -80,8 +79,8 @@ def test_a_row_that_is_never_first_has_no_central_weights():
 
 
 @given(st.lists(st.lists(st.integers(0, 3), min_size=4, max_size=4), min_size=1, max_size=6))
-def test_shares_sum_to_one_by_row_and_by_rank(scores):
-    ranks = rank_shares(np.array(scores, dtype=float)).ranks
+def test_fractions_sum_to_one_by_row_and_by_rank(scores):
+    ranks = rank_fractions(np.array(scores, dtype=float)).ranks
     assert ranks.sum(axis=0) == pytest.approx(1.0)
     assert ranks.sum(axis=1) == pytest.approx(1.0)
     assert ((ranks >= 0) & (ranks <= 1 + 1e-12)).all()

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
+from harness.score.assess import probability
 from harness.score.estimate import estimate
-from harness.score.limits import probability
 from harness.score.rank import rank
-from harness.score.utility import utility
+from harness.score.weights import utility
 from harness.spec.policy import Limit, Objective, Policy
 
 P50 = "latency_p50_ms"

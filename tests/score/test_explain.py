@@ -28,25 +28,25 @@ def test_the_first_row(field, policy):
     lines = say(field, policy, "good")
     assert lines[0].startswith("good@cpu: rank 1 of 2; score 0.746 [")
     assert "best score" in lines
-    assert "limit p99 at most 5 ms: holds (P > 0.999), 1 ms [0.98, 1.02], 4 ms (80 %) to spare" in lines
+    assert "limit p99 at most 5 ms: holds (P > 0.999), 1 ms [0.98, 1.02], kept by 4 ms (80 %)" in lines
     assert "accuracy 0.985 [0.98, 0.99]: utility 0.88; 1 would need 0.99" in lines
-    assert any(line.startswith("first under ") and "of all weights; typically with" in line for line in lines)
+    assert any(line.startswith("first under ") and "of all weights, on average with" in line for line in lines)
 
 
 def test_a_row_behind(field, policy):
     lines = say(field, policy, "cheap")
     assert "cost per million 0.06 USD [0.0588, 0.0612]: utility 0.95, +0.33 to good@cpu (0.2 USD)" in lines
-    assert any(line.startswith("score -0.0") and line.endswith("to good@cpu: certainly behind") for line in lines)
+    assert any(line.startswith("score -0.0") and line.endswith("to good@cpu: significantly behind") for line in lines)
 
 
 def test_a_broken_limit_says_by_how_much(field, policy):
     lines = say(field, policy, "slow")
     assert lines[:2] == ["slow@cpu is not eligible", "p99 7 ms [6.86, 7.14] exceeds 5 ms"]
-    assert "limit p99 at most 5 ms: broken (P < 0.001), 7 ms [6.86, 7.14], 2 ms (40 %) too bad" in lines
+    assert "limit p99 at most 5 ms: broken (P < 0.001), 7 ms [6.86, 7.14], missed by 2 ms (40 %)" in lines
 
 
 def test_a_failed_row_says_why(make, policy, field):
-    entry = make.entry("big", status="failed", failure="oom", why="ended by the memory limit")
+    entry = make.entry("big", status="failed", failure="oom", said={"failed": "ended by the memory limit"})
     assert say([*field, entry], policy, "big") == [
         "big@cpu is not ranked: failed",
         "ended by the memory limit",
@@ -56,20 +56,26 @@ def test_a_failed_row_says_why(make, policy, field):
 def test_a_dropped_row_says_where_it_stood(make, fastest):
     entries = [
         make.entry("a", {P50: STEADY}),
-        make.entry("b", {P50: 2 * STEADY}, status="dropped", why="behind", beaten_by="a@cpu", remarks=("by the way",)),
+        make.entry(
+            "b",
+            {P50: 2 * STEADY},
+            status="dropped",
+            said={"trial_shape": "by the way", "dropped": "behind", "steal": "3 %"},
+            beaten_by="a@cpu",
+        ),
     ]
     lines = say(entries, fastest, "b")
     assert lines[0].startswith("b@cpu: rank 2 of 2; score ")
-    assert lines[1:4] == ["behind", "dominated by a@cpu: slower", "by the way"]
+    assert lines[1:5] == ["behind", "dominated by a@cpu: slower", "by the way", "warning: 3 %"]
 
 
 def test_a_tie_says_how_many_blocks_would_settle_it(make, fastest):
     one, two = [1.0, 1.1, 0.95, 1.0, 1.02], [1.08, 1.05, 1.12, 1.0, 1.07]
     entries = [make.entry("a", {P50: one}), make.entry("b", {P50: two})]
     row = rank(entries, fastest, suite="s", draws=500).rows[1]
-    (line,) = (line for line in say(entries, fastest, "b") if "cannot be told apart" in line)
+    (line,) = (line for line in say(entries, fastest, "b") if "not significantly different" in line)
     assert row.blocks_to_settle > 5
-    assert line.endswith(f"roughly {row.blocks_to_settle - 5} more blocks would settle it, if it stays")
+    assert line.endswith(f"about {row.blocks_to_settle - 5} more blocks would settle it if the difference remains")
 
 
 def test_a_tie_over_the_dataset_is_not_settled_by_blocks(make):
@@ -78,17 +84,17 @@ def test_a_tie_over_the_dataset_is_not_settled_by_blocks(make):
         make.entry("a", correct=make.right(90, [1])),
         make.entry("b", correct=make.right(90, [2, 3, 4])),
     ]
-    assert say(entries, policy, "b")[-1].endswith("cannot be told apart, and more blocks would not settle it")
+    assert say(entries, policy, "b")[-1].endswith("not significantly different, and more blocks would not settle it")
 
 
 def test_within_the_margin(make, fastest):
     entries = [make.entry("a", exact={P50: 1.0}), make.entry("b", exact={P50: 1.01})]
-    assert say(entries, fastest, "b")[-1].endswith("within the tie margin (2% of the metric)")
+    assert say(entries, fastest, "b")[-1].endswith("within the tie margin, 0.02 of the logarithm")
 
 
 def test_one_trial(make, fastest):
     entries = [make.entry("a", {P50: [1.0]}), make.entry("b", {P50: [2.0]})]
-    assert say(entries, fastest, "b")[-1].endswith("one trial only: nothing is certain")
+    assert say(entries, fastest, "b")[-1].endswith("one trial only: its uncertainty is not known")
 
 
 def test_what_is_not_known_is_said(make):

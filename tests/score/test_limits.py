@@ -8,16 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from harness.score.assess import check_limits, probability
 from harness.score.estimate import Estimate, estimate, standard_error, why_unknown
-from harness.score.limits import judge, probability
 from harness.score.records import Measure
 from harness.spec.policy import Limit, Policy
 
 P99 = "latency_p99_ms"
 
 
-def verdict(entry, policy):
-    return judge(entry, {key: estimate(entry, key) for key in policy.limits}, policy)
+def check(entry, policy):
+    return check_limits(entry, {key: estimate(entry, key) for key in policy.limits}, policy)
 
 
 def at_most(bound, **more):
@@ -40,19 +40,25 @@ def test_what_is_exact_is_certain(make):
 
 def test_a_broken_limit_is_said_with_value_and_interval(make):
     entry = make.entry("a", {P99: [7.0, 7.1, 7.2, 7.1]})
-    assert verdict(entry, at_most(5)).reasons == ("p99 7.1 ms [6.97, 7.23] exceeds 5 ms",)
+    (reason,) = check(entry, at_most(5)).reasons
+    assert (reason.code, reason.severity, reason.message) == (
+        "limit_broken",
+        "error",
+        "p99 7.1 ms [6.97, 7.23] exceeds 5 ms",
+    )
+    assert (reason.data["metric"], reason.data["bound"]) == (P99, 5)
 
 
 def test_a_limit_that_may_hold_is_said_with_its_probability(make):
     entry = make.entry("a", correct=make.right(1000, range(46)))
-    said = verdict(entry, Policy(limits={"accuracy": Limit(min=0.95)}))
-    assert said.reasons == ("accuracy 0.954 [0.941, 0.967] is not certainly at least 0.95 (P = 0.72)",)
+    said = check(entry, Policy(limits={"accuracy": Limit(min=0.95)}))
+    assert make.texts(said.reasons) == ("accuracy 0.954 [0.941, 0.967] is not certainly at least 0.95 (P = 0.72)",)
     assert said.probabilities["accuracy"] == pytest.approx(0.721, abs=0.005)
 
 
 def test_below_a_minimum(make):
     entry = make.entry("a", correct=make.right(1000, range(70)))
-    (said,) = verdict(entry, Policy(limits={"accuracy": Limit(min=0.95)})).reasons
+    (said,) = make.texts(check(entry, Policy(limits={"accuracy": Limit(min=0.95)})).reasons)
     assert said == "accuracy 0.93 [0.914, 0.946] is below 0.95"
 
 
@@ -61,27 +67,27 @@ def test_all_right_on_few_rows_is_not_certain(make):
     policy = Policy(limits={"accuracy": Limit(min=0.95)})
     few, many = (make.entry("a", correct=make.right(n)) for n in (20, 500))
     assert standard_error(estimate(few, "accuracy")) == pytest.approx(math.sqrt(22 / 24 * 2 / 24 / 24), rel=1e-9)
-    assert verdict(few, policy).reasons[0].startswith("accuracy 1")
-    assert verdict(many, policy).reasons == ()
+    assert check(few, policy).reasons[0].message.startswith("accuracy 1")
+    assert check(many, policy).reasons == ()
 
 
 def test_one_trial_is_judged_by_its_value_without_a_probability(make):
     inside, outside = (make.entry("a", {P99: [value]}) for value in (4.0, 6.0))
-    assert verdict(inside, at_most(5)).probabilities == {}
-    assert verdict(inside, at_most(5)).reasons == ()
-    assert verdict(outside, at_most(5)).reasons == ("p99 6 ms exceeds 5 ms",)
+    assert check(inside, at_most(5)).probabilities == {}
+    assert check(inside, at_most(5)).reasons == ()
+    assert make.texts(check(outside, at_most(5)).reasons) == ("p99 6 ms exceeds 5 ms",)
 
 
 def test_two_trials_are_more_uncertain_than_they_look(make):
     entry = make.entry("a", {P99: [4.0, 4.4]})
-    assert 0.8 < verdict(entry, at_most(5)).probabilities[P99] < 0.95
+    assert 0.8 < check(entry, at_most(5)).probabilities[P99] < 0.95
 
 
 def test_a_tail_without_enough_samples_is_not_known(make):
     unbounded = Measure(value=3.0, low=2.5, high=None, n=500, trials=5, unit="ms", basis="within")
     entry = make.entry("a", metrics={P99: unbounded})
     assert why_unknown(entry, P99) == "p99 needs at least 368 samples in a trial (has 100)"
-    assert verdict(entry, at_most(5)).reasons == (
+    assert make.texts(check(entry, at_most(5)).reasons) == (
         "p99 needs at least 368 samples in a trial (has 100), and there is a limit on it",
     )
     assert estimate(entry, P99) is None
@@ -89,10 +95,10 @@ def test_a_tail_without_enough_samples_is_not_known(make):
 
 def test_missing_metrics_break_a_limit_unless_ignored(make):
     entry = make.entry("a")
-    assert verdict(entry, at_most(5)).reasons == ("p99 is not known, and there is a limit on it",)
-    ignored = verdict(entry, at_most(5, missing="ignore"))
+    assert make.texts(check(entry, at_most(5)).reasons) == ("p99 is not known, and there is a limit on it",)
+    ignored = check(entry, at_most(5, missing="ignore"))
     assert ignored.reasons == ()
-    assert ignored.remarks == ("p99 is not known: its limit was not checked",)
+    assert make.texts(ignored.remarks) == ("p99 is not known: its limit was not checked",)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.score.pareto import dominators
+from harness.score.contest import dominators
 
 
 def front(gains):

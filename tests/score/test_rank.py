@@ -33,26 +33,36 @@ def field(make):
         cell("cheap", 3.0, 0.06, 40),
         cell("slow", 7.1, 0.1, 20),
         cell("wrong", 0.6, 0.1, 200),
-        cell("gone", 4.0, 0.9, 30, status="dropped", why="left after block 5: 40 % behind good", beaten_by="good@cpu"),
-        make.entry("big", status="failed", failure="oom", why="ended by the memory limit while loading"),
-        make.entry("odd", status="skipped", why="no GPU here"),
+        cell(
+            "gone",
+            4.0,
+            0.9,
+            30,
+            status="dropped",
+            said={"dropped": "left after block 5: 40 % behind good"},
+            beaten_by="good@cpu",
+        ),
+        make.entry("big", status="failed", failure="oom", said={"failed": "ended by the memory limit while loading"}),
+        make.entry("odd", status="skipped", said={"skipped": "no GPU here"}),
     ]
 
 
-def test_every_row_has_its_place_and_its_reasons(field, policy):
+def test_every_row_has_its_place_and_its_reasons(make, field, policy):
     made, rows = decide(field, policy)
     assert [row.candidate for row in made.rows] == [
         "good", "poor", "cheap", "gone", "slow", "wrong", "big", "odd",
     ]  # fmt: skip
     assert [row.rank for row in made.rows] == [1, 2, 3, 4, None, None, None, None]
-    assert rows["good"].reasons == ("best score",)
-    assert rows["poor"].reasons == ("dominated by good@cpu: slower and dearer, no better in accuracy",)
-    assert rows["cheap"].reasons == ("behind good@cpu, most of all in p99",)
-    assert rows["wrong"].reasons == ("accuracy 0.9 [0.887, 0.913] is below 0.95",)
-    assert rows["slow"].reasons == ("p99 7.1 ms [6.96, 7.24] exceeds 5 ms",)
-    assert rows["gone"].reasons[0] == "left after block 5: 40 % behind good"
-    assert rows["big"].reasons == ("ended by the memory limit while loading",)
-    assert rows["odd"].reasons == ("no GPU here",)
+    assert make.texts(rows["good"].reasons) == ("best score",)
+    assert make.texts(rows["poor"].reasons) == (
+        "dominated by good@cpu: slower and more expensive, no better in accuracy",
+    )
+    assert make.texts(rows["cheap"].reasons) == ("behind good@cpu, mostly in p99",)
+    assert make.texts(rows["wrong"].reasons) == ("accuracy 0.9 [0.887, 0.913] is below 0.95",)
+    assert make.texts(rows["slow"].reasons) == ("p99 7.1 ms [6.96, 7.24] exceeds 5 ms",)
+    assert rows["gone"].reasons[0].message == "left after block 5: 40 % behind good"
+    assert make.texts(rows["big"].reasons) == ("ended by the memory limit while loading",)
+    assert make.texts(rows["odd"].reasons) == ("no GPU here",)
 
 
 def test_what_is_not_ranked_has_no_rank_chance_or_front(field, policy):
@@ -92,13 +102,13 @@ def test_a_race_does_not_decide_what_the_dataset_leaves_open(make, policy):
             {P99: 1.001 * STEADY, COST: 0.2 * STEADY},
             correct=make.right(300, range(3, 9)),
             status="dropped",
-            why="left after block 5",
+            said={"dropped": "left after block 5"},
             beaten_by="a@cpu",
         ),
     ]
     made = rank(entries, policy, suite="s", draws=500)
     assert [(row.candidate, row.rank, row.tie) for row in made.rows] == [("a", 1, True), ("b", 1, True)]
-    assert any("what is left is the dataset of 300 rows" in reason for reason in made.rows[1].reasons)
+    assert any("only a larger dataset (300 rows) could" in text for text in make.texts(made.rows[1].reasons))
 
 
 def test_the_winner_in_numbers(field, policy):
@@ -116,25 +126,28 @@ def test_the_winner_in_numbers(field, policy):
     assert rows["cheap"].gap_high < 0
 
 
-def test_the_notes_name_the_winner_robust_or_not(field, policy):
+def test_the_notes_name_the_winner_robust_or_not(make, field, policy):
     made, rows = decide(field, policy)
     share = rows["good"].acceptability[0]
     assert 0 < share < 0.8
-    assert made.notes == (
+    assert make.codes(made.notes) == ["weights_matter"]
+    assert make.texts(made.notes) == (
         f"good@cpu is first under {share:.0%}".replace("%", " %")
         + f" of all weights, cheap@cpu under {rows['cheap'].acceptability[0]:.0%}: weights matter".replace("%", " %"),
     )
 
 
-def test_a_flagged_winner_is_called_so(make, fastest):
+def test_a_winner_with_warnings_is_named(make, fastest):
     entries = [
-        make.entry("a", {P50: 1.0 * STEADY}, flags=("noisy host: steal 3 %",)),
-        make.entry("b", {P50: 2.0 * STEADY}, flags=("not steady",)),
+        make.entry("a", {P50: 1.0 * STEADY}, said={"steal": "steal 3 %"}),
+        make.entry("b", {P50: 2.0 * STEADY}, said={"not_steady": "not steady"}),
     ]
     made, rows = decide(entries, fastest)
-    assert made.notes == ("the winner is flagged: a@cpu (noisy host: steal 3 %)",)
-    assert rows["a"].reasons == ("best score", "flagged: noisy host: steal 3 %")
-    assert rows["b"].reasons == ("dominated by a@cpu: slower", "flagged: not steady")
+    assert make.texts(made.notes) == ("a@cpu may be the best and has warnings: steal 3 %",)
+    assert make.texts(rows["a"].reasons) == ("best score", "steal 3 %")
+    assert make.texts(rows["b"].reasons) == ("dominated by a@cpu: slower", "not steady")
+    assert make.codes(rows["b"].warnings) == ["not_steady"]
+    assert (made.notes[0].code, made.notes[0].data) == ("winner_flagged", {"codes": ["steal"]})
 
 
 def test_no_row_is_eligible(make):
@@ -142,8 +155,8 @@ def test_no_row_is_eligible(make):
         [make.entry("a", {P50: 3 * STEADY}), make.entry("b", status="skipped")],
         Policy(limits={P50: Limit(max=1)}, objectives={P50: Objective(weight=1, target=0.1, limit=10)}),
     )
-    assert made.notes == ("no row is eligible: 1 break a limit or lack a metric, 1 skipped",)
-    assert decide([], Policy())[0].notes == ("no row is eligible",)
+    assert make.texts(made.notes) == ("no row is eligible: 1 break a limit or lack a metric, 1 skipped",)
+    assert make.texts(decide([], Policy())[0].notes) == ("no row is eligible",)
 
 
 def test_rows_that_cannot_be_told_apart_share_the_rank(make, fastest):
@@ -156,8 +169,8 @@ def test_rows_that_cannot_be_told_apart_share_the_rank(make, fastest):
         (1, 2, True),
         (3, 3, False),
     ]
-    assert rows[first].reasons == ("best score", f"ties with {second}@cpu")
-    assert made.notes[0] == f"{first}@cpu ties with {second}@cpu: the order among them is only an order"
+    assert make.texts(rows[first].reasons) == ("best score", f"ties with {second}@cpu")
+    assert made.notes[0].message == f"{first}@cpu ties with {second}@cpu: their order is not significant"
 
 
 def test_within_two_per_cent_is_a_tie_however_sure(make, fastest):
@@ -190,22 +203,22 @@ def test_one_trial_is_ranked_by_its_value_and_certain_of_nothing(make, fastest):
     assert made.rows[0] is lone
     assert (lone.rank_low, lone.rank_high) == (1, 3)
     assert (lone.p_best, lone.score_low, lone.acceptability, lone.gap_low) == (None,) * 4
-    assert lone.reasons[-1] == "one trial only: nothing is certain"
+    assert lone.reasons[-1].code == "one_trial"
     assert rows["b"].p_best == 1.0
-    assert "one trial only, so left out of P(best): a@cpu" in made.notes
+    assert "one trial only, so left out of P(best): a@cpu" in make.texts(made.notes)
 
 
 def test_a_missing_objective_is_a_reason_against(make, policy):
     entry = make.entry("a", {P99: STEADY}, correct=make.right(2000, range(20)))
     _, rows = decide([entry], policy)
     assert not rows["a"].eligible
-    assert rows["a"].reasons == ("cost per million is not known",)
+    assert make.texts(rows["a"].reasons) == ("cost per million is not known",)
     assert rows["a"].score is None
 
 
 def test_each_missing_metric_is_said_once(make, policy):
     _, rows = decide([make.entry("a", {COST: STEADY}, correct=make.right(2000))], policy)
-    assert rows["a"].reasons == ("p99 is not known, and there is a limit on it",)
+    assert make.texts(rows["a"].reasons) == ("p99 is not known, and there is a limit on it",)
 
 
 @pytest.fixture
@@ -220,25 +233,25 @@ def test_not_knowing_never_pays_where_it_is_ignored(make, lenient):
     made, rows = decide(entries, lenient)
     assert [row.candidate for row in made.rows] == ["a", "b"]
     assert rows["b"].eligible
-    assert "load time is not known: counted as utility 0" in rows["b"].reasons
+    assert "load time is not known: counted as utility 0" in make.texts(rows["b"].reasons)
 
 
 def test_what_no_row_knows_is_left_out_for_all(make, lenient):
     made, rows = decide([make.entry("a", exact={P50: 1.0})], lenient)
     assert rows["a"].score == pytest.approx(0.5)
-    assert made.notes == ("load time is known for no row: left out of the score",)
+    assert make.texts(made.notes) == ("load time is known for no row: left out of the score",)
 
 
 def test_a_row_that_knows_nothing_is_not_eligible(make, lenient):
     _, rows = decide([make.entry("a", exact={P50: 1.0, "load_ms": 1.0}), make.entry("b")], lenient)
-    assert rows["b"].reasons == ("no objective is known",)
+    assert make.texts(rows["b"].reasons) == ("no objective is known",)
 
 
 def test_a_tail_that_is_not_known_is_not_used(make, lenient):
     tail = Measure(value=1.0, low=0.9, high=None, n=300, trials=3, unit="ms", basis="within")
     policy = Policy(objectives={P99: Objective(weight=1, target=0.5, limit=5)})
     _, rows = decide([make.entry("a", {P99: [1.0, 1.1, 0.9]}, metrics={P99: tail})], policy)
-    assert rows["a"].reasons == ("p99 needs at least 368 samples in a trial (has 100)",)
+    assert make.texts(rows["a"].reasons) == ("p99 needs at least 368 samples in a trial (has 100)",)
 
 
 def test_limits_without_objectives_leave_a_tie(make):
@@ -248,7 +261,7 @@ def test_limits_without_objectives_leave_a_tie(make):
     )
     assert (rows["a"].eligible, rows["a"].rank, rows["a"].score) == (True, 1, None)
     assert not rows["b"].eligible
-    assert made.notes == ("nothing to rank by: the policy has limits but no objectives that are known",)
+    assert make.texts(made.notes) == ("there is no ranking: no objective of the policy is known",)
 
 
 def test_a_lone_row_is_first(make, fastest):

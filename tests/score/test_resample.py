@@ -7,14 +7,14 @@ import pytest
 from scipy import stats
 
 from harness.score.estimate import estimate, standard_error
-from harness.score.resample import Noise, draws_of
+from harness.score.resample import NoiseDraws, draws_of
 
 P50 = "latency_p50_ms"
 DRAWS = 40_000
 
 
 def draws(entries, key=P50, seed=0, count=DRAWS):
-    return draws_of([estimate(entry, key) for entry in entries], Noise(count, seed))
+    return draws_of([estimate(entry, key) for entry in entries], NoiseDraws(count, seed))
 
 
 def test_marginals_are_students_t_on_logs(make):

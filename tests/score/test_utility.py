@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.score.utility import slope, utility
+from harness.score.weights import slope, utility
 from harness.spec.policy import Objective
 
 LOG = Objective(weight=1, target=0.5, limit=5)

@@ -34,7 +34,7 @@ def test_short_names(key, name):
 
 def test_worse_words():
     assert worse_word("offline.latency_p99_ms") == "slower"
-    assert worse_word("cost_per_million_usd") == "dearer"
+    assert worse_word("cost_per_million_usd") == "more expensive"
     assert worse_word("rmse") == "worse in RMSE"
 
 

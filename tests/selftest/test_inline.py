@@ -9,13 +9,16 @@ import msgspec
 import numpy as np
 import pytest
 
-from harness.runs import trial_folder
+from harness.evidence.files import read_array
+from harness.evidence.folder import read_events, read_outcome, read_requests, request_file
+from harness.evidence.run import trial_folder
+from harness.launch.base import Terms, run_job
+from harness.launch.process import ProcessLauncher
 from harness.selftest.field import MEDIAN_MS, Plan, record_of, run
-from harness.selftest.inline import run_inline
+from harness.selftest.inline import InlineLauncher
 from harness.spec.target import Target
-from harness.spec.wire import Artefact, Noise, Probe, Trial
-from harness.trial.folder import read_array, read_events, read_outcome
-from harness.trial.launch import run_job
+from harness.spec.variant import Variant
+from harness.spec.wire import CheckTarget, SchedulingCounters, Trial
 
 SCRIPT = {"latency_ms": MEDIAN_MS, "sigma": 0.1, "process_spread": 0.02, "drift_amplitude": 0.1, "creep": 1e-5}
 
@@ -26,7 +29,7 @@ def job_of(base: Path, **script) -> Trial:
     return Trial(
         candidate=candidate,
         target=record.targets[0],
-        artefact=Artefact(format="fake", path=str(base / candidate.path)),
+        variant=Variant(format="fake", path=candidate.path),
         scenarios=record.suite.scenario,
         synthetic=record.suite.dataset.synthetic,
         seed=5,
@@ -45,53 +48,64 @@ def shape(value: object) -> object:
     return [shape(each) for each in value] if isinstance(value, list) else type(value).__name__
 
 
-def test_the_evidence_is_the_same(tmp_path):
-    folders = {launch: tmp_path / launch.__name__ for launch in (run_inline, run_job)}
-    job = job_of(tmp_path)
-    outcomes = {launch: launch(folder, job) for launch, folder in folders.items()}
-    ours, theirs = folders[run_inline], folders[run_job]
-    assert outcomes[run_inline].status == "ok"
+@pytest.fixture
+def launched(tmp_path):
+    """Do a job in this process ("ours") and in one of its own ("theirs"); returns both outcomes."""
+
+    def call(job):
+        places = {"ours": InlineLauncher(), "theirs": ProcessLauncher()}
+        return [run_job(place, tmp_path / name, job, Terms(tmp_path)) for name, place in places.items()]
+
+    return call
+
+
+def test_the_evidence_is_the_same(tmp_path, launched):
+    outcome, _ = launched(job_of(tmp_path))
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    assert outcome.status == "ok"
     assert files(ours) == files(theirs)
-    assert read_outcome(ours) == outcomes[run_inline]
-    by_file = [shape(json.loads((folder / "outcome.json").read_bytes())) for folder in (ours, theirs)]
+    assert read_outcome(ours) == outcome
+    by_file = [json.loads((folder / "outcome.json").read_bytes()) for folder in (ours, theirs)]
+    assert "launched" not in by_file[0]  # there is no process to tell of
+    assert by_file[1].pop("launched")["launcher"] == "process"
     for found in by_file:
-        found.pop("noise", None)  # zero counts are left out
-    assert by_file[0] == by_file[1]
+        found.pop("scheduling", None)  # zero counts are left out
+    assert shape(by_file[0]) == shape(by_file[1])
     assert [e.phase for e in read_events(ours)[0]] == [e.phase for e in read_events(theirs)[0]]
-    assert (ours / "telemetry.csv").read_text() == (theirs / "telemetry.csv").read_text().splitlines()[0] + "\n"
-    for name in outcomes[run_inline].files:
+    assert (ours / "telemetry.csv").read_text() == "t_ns\n"
+    assert (theirs / "telemetry.csv").read_text().startswith("t_ns,")
+    assert {request_file("interactive", array) for array in ("latency", "start")} < set(outcome.files)
+    for name in outcome.files:
         assert np.array_equal(read_array(ours / name), read_array(theirs / name))
 
 
-def test_a_virtual_trial_says_the_same_whoever_ran_it(tmp_path):
-    timeless = {"load_ns": 0, "duration_ns": 0, "memory": None, "noise": Noise()}
-    ours, theirs = (
-        msgspec.structs.replace(launch(tmp_path / launch.__name__, job_of(tmp_path)), **timeless)
-        for launch in (run_inline, run_job)
-    )
+def test_a_virtual_trial_says_the_same_whoever_ran_it(tmp_path, launched):
+    timeless = {"load_ns": 0, "duration_ns": 0, "memory": None, "scheduling": SchedulingCounters()}
+    timeless |= {"launched": None, "pids": ()}
+    ours, theirs = (msgspec.structs.replace(outcome, **timeless) for outcome in launched(job_of(tmp_path)))
     assert ours == theirs
 
 
 @pytest.mark.parametrize(("at", "failure"), [("load", "load_error"), ("measure", "crash"), ("first", "load_error")])
-def test_failures_have_the_same_names(tmp_path, at, failure):
-    job = job_of(tmp_path, fail_at=at, fail_how="raise")
-    found = [launch(tmp_path / launch.__name__, job) for launch in (run_inline, run_job)]
+def test_failures_have_the_same_names(tmp_path, launched, at, failure):
+    found = launched(job_of(tmp_path, fail_at=at, fail_how="raise"))
     assert [outcome.failure for outcome in found] == [failure, failure]
     assert found[0].message == found[1].message
-    assert "scripted failure" in (tmp_path / "run_inline" / "worker.log").read_text()
+    assert "scripted failure" in (tmp_path / "ours" / "worker.log").read_text()
 
 
 def test_other_jobs_are_done_too(tmp_path):
-    outcome = run_inline(tmp_path / "probe", Probe(target=Target(name="t", description="", runtime="fake")))
+    job = CheckTarget(target=Target(name="t", description="", runtime="fake"))
+    outcome = run_job(InlineLauncher(), tmp_path / "check", job, Terms(tmp_path))
     assert outcome.status == "ok"
     assert outcome.formats == ("fake",)
 
 
 def medians(base: Path, scripts: dict, blocks: int) -> dict[str, np.ndarray]:
     folder = run(base, scripts, Plan(blocks=blocks, samples=64, race="off"), seed=2).folder
-    paths = {name: [trial_folder(folder, f"{name}@fake", b) / "samples" for b in range(blocks)] for name in scripts}
+    paths = {name: [trial_folder(folder, f"{name}@fake", b) for b in range(blocks)] for name in scripts}
     return {
-        name: np.array([np.median(read_array(path / "interactive.npy")) / 1e6 for path in of_trials])
+        name: np.array([np.median(read_requests(path, "interactive")) / 1e6 for path in of_trials])
         for name, of_trials in paths.items()
     }
 
@@ -123,7 +137,7 @@ def test_a_long_trial_does_not_repeat_its_latencies(tmp_path):
         scenarios=(msgspec.structs.replace(job_of(tmp_path).scenarios[0], max_samples=9_000),),
         min_samples=9_000,
     )
-    run_inline(folder, job)
-    samples = read_array(folder / "samples/interactive.npy")
+    run_job(InlineLauncher(), folder, job, Terms(tmp_path))
+    samples = read_requests(folder, "interactive")
     assert len(samples) == 9_000
     assert not np.array_equal(samples[:4_000], samples[4_096:8_096])

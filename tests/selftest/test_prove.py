@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 import msgspec
 import numpy as np
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
-from harness import plan
 from harness.errors import EvidenceError
+from harness.launch.environment import grant
+from harness.pipeline import plan
+from harness.pipeline.progress import Silent
 from harness.score.rank import rank
-from harness.selftest import order, prove, races, show
+from harness.selftest import order, prove, races
 from harness.selftest.records import Finding, Setting, at_least, at_most
 from harness.stats.quantiles import Quantile, summarise
 
 SIZES = {80: 10, 150: 150, 400: 400}
 
 
-class Nobody:
-    """Watches nothing."""
+class Heard(Silent):
+    """Keeps what it is told."""
 
-    def begin(self, name):
-        pass
+    def __init__(self):
+        self.said, self.ticks = [], []
 
-    def step(self, done, of):
-        pass
+    def say(self, text):
+        self.said.append(text)
 
-    def end(self, name, passed, seconds):
-        pass
+    def tick(self, phase):
+        self.ticks.append(phase)
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +42,7 @@ def small(monkeypatch):
 
 
 def verdicts(name: str) -> list[Finding]:
-    return [each.finding for each in prove.prove(0, True, Nobody(), {name: prove.CHECKS[name]})]
+    return prove.prove(0, True, Silent(), {name: prove.CHECKS[name]})
 
 
 @pytest.mark.parametrize("name", prove.CHECKS)
@@ -70,8 +72,9 @@ def min_max(entries, policy, **how):
     return rank(entries, msgspec.structs.replace(policy, objectives=policy.objectives | scales), **how)
 
 
-def no_limit(target):
-    return None
+def no_limit(limits):
+    """Grant everything but a memory limit."""
+    return msgspec.structs.replace(grant(limits), memory_limit_bytes=None)
 
 
 def blind(*args):
@@ -79,21 +82,21 @@ def blind(*args):
 
 
 BROKEN = {
-    "trials are not run in blocks": ("A/A", [("harness.plan.block", without_blocks)]),
+    "trials are not run in blocks": ("A/A", [("harness.pipeline.plan.block", without_blocks)]),
     "everything within 20 % ties": (
         "power",
         [("harness.score.compare.TIE_MARGIN_LOG", 0.2), ("harness.stats.racing._level", lambda *args: 1e-12)],
     ),
-    "intervals of trials are too narrow": ("lognormal sleeper", [("harness.analyse.trials.summarise", halved)]),
+    "intervals of trials are too narrow": ("lognormal sleeper", [("harness.scenarios.base.summarise", halved)]),
     "intervals of cells are too narrow": (
         "lognormal sleeper, over processes",
         [("harness.stats.across._half_width", blind)],
     ),
-    "the memory limit is not enforced": ("OOM", [("harness.jobs.memory_limit", no_limit)]),
+    "the memory limit is not enforced": ("OOM", [("harness.launch.process.grant", no_limit)]),
     "MB are taken for MiB": ("memory", [("harness.analyse.trials._MIB", 1_000_000)]),
     "scores are scaled over the field": ("rank invariance", [("harness.selftest.order.rank", min_max)]),
-    "steal is overlooked": ("noise flags", [("harness.analyse.trials.STEAL_LIMIT", 0.1)]),
-    "every trial is flagged": ("noise flags", [("harness.analyse.trials.OTHERS_LIMIT", 0.0)]),
+    "steal is overlooked": ("noise warnings", [("harness.analyse.trials.STEAL_LIMIT", 0.1)]),
+    "every trial has a warning": ("noise warnings", [("harness.analyse.trials.OTHERS_LIMIT", 0.0)]),
     "the race drops whoever is behind": ("race", [("harness.stats.racing._level", lambda *args: 0.5)]),
     "limits are certified too soon": (
         "certified limits",
@@ -115,17 +118,16 @@ def test_a_check_that_breaks_down_has_failed():
     def broken(setting):
         raise EvidenceError("no room")
 
-    (proved,) = prove.prove(0, True, Nobody(), {"broken": broken})
-    assert not proved.finding.passed
-    assert "no room" in proved.finding.found
+    (proved,) = prove.prove(0, True, Silent(), {"broken": broken})
+    assert not proved.passed
+    assert "no room" in proved.found
 
 
 @pytest.mark.parametrize(("passed", "code", "word"), [(True, 0, "passed"), (False, 1, "failed")])
 def test_the_exit_code_says_whether_all_passed(passed, code, word, monkeypatch):
-    from harness.cli import app
+    from harness.cli.app import app
 
     def check(setting):
-        setting.step(1, 2)
         return [Finding("A [test]", "truth", "found", "wanted", passed)]
 
     monkeypatch.setattr(prove, "CHECKS", {"a check": check})
@@ -135,14 +137,16 @@ def test_the_exit_code_says_whether_all_passed(passed, code, word, monkeypatch):
     assert "A [test]" in result.output
 
 
-def test_a_terminal_gets_bars(tmp_path):
-    with (tmp_path / "out").open("w") as file:
-        console = Console(file=file, force_terminal=True, width=100)
-        with show.watcher(console) as watching:
-            watching.begin("one [check]")
-            watching.step(1, 3)
-            watching.end("one [check]", True, 0.1)
-    assert "one [check]" in (tmp_path / "out").read_text()
+def test_the_observer_hears_each_check_begin_go_on_and_end():
+    def check(setting):
+        return [Finding(str(len(list(setting.seeds(0, 3)))), "", "", "", True)]
+
+    heard = Heard()
+    prove.prove(0, True, heard, {"a check": check})
+    begin, end = heard.said
+    assert begin == "a check"
+    assert re.fullmatch(r"a check: passed \(\d+\.\d s\)", end)
+    assert heard.ticks == ["0 of 3", "1 of 3", "2 of 3", "3 of 3"]
 
 
 def test_the_slack_is_the_binomial_one():

@@ -24,7 +24,7 @@ SUITE: dict[str, Any] = {
         {"name": "offline", "kind": "offline", "seconds": 0.3, "batch_sizes": [1, 8]},
     ],
     "budget": {"seconds": 60, "trials": 3, "max_trials": 9, "race": "front"},
-    "parity": {"max_abs_diff": 1e-3, "top1_agreement": 0.99},
+    "parity": {"fp32": {"max_abs_diff": 1e-3, "top1_agreement": 0.99}},
     "policy": {
         "missing": "ignore",
         "confidence": 0.95,
@@ -52,7 +52,7 @@ class Suites:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in ("a.onnx", "b.fake.toml"):
+        for name in ("a.onnx", "b.fake.toml", "c.npz"):
             (folder / name).touch()
 
     def tables(self, change: Callable[[dict[str, Any]], object] = lambda suite: None) -> dict[str, Any]:

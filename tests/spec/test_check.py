@@ -7,9 +7,11 @@ import math
 import msgspec
 import pytest
 
-from harness.spec.check import check_suite, format_of, plain_name
+from harness.spec.check import check_suite, plain_name
 from harness.spec.find import load_suite
+from harness.spec.formats import format_of, is_pickle, stem_of
 from harness.spec.policy import WIDE, keys_of
+from harness.spec.suite import Parity, tolerance
 
 
 def set_in(*path):
@@ -48,7 +50,7 @@ NAMES = [
     (set_in("name", "../../out"), "name: '../../out' is not a name (letters, digits, '.', '_' and '-')"),
     (
         set_in("scenario", 1, "name", "off.line"),
-        "scenario[1]: the name 'off.line' must have no '.' (a dot parts scenario and metric in a policy)",
+        "scenario[1]: the name 'off.line' must have no '.' (in a policy, a dot separates scenario and metric)",
     ),
     (set_in("reference", "aa"), "reference: no candidate is called 'aa' (did you mean 'a'?)"),
 ]
@@ -60,43 +62,69 @@ CANDIDATES = [
         "candidate[0].builder: 'models.f' is not of the form 'module:function'",
     ),
     (
+        set_in("candidate", 0, {"name": "a", "builder": ""}),
+        "candidate[0].builder: '' is not of the form 'module:function'",
+    ),
+    (
         set_in("candidate", 0, "weights", "a.onnx"),
         "candidate[0].weights: weights need a 'builder' that makes the module",
     ),
     (
         set_in("candidate", 0, {"name": "a", "builder": "m:f", "format": "onnx"}),
-        "candidate[0].format: a builder cannot make 'onnx' (one of: torch, sklearn)",
+        "candidate[0].format: a builder cannot make 'onnx' (one of: sklearn, torch)",
+    ),
+    (
+        set_in("candidate", 0, "format", "onxx"),
+        "candidate[0].format: 'onxx' is not one of the values (did you mean 'onnx'?)",
     ),
     (
         set_in("candidate", 0, "format", "torch"),
         "candidate[0].format: 'torch' is made by a 'builder', not read from a 'path'",
     ),
 ]
+DATASET = [
+    (
+        set_in("dataset", "calibration", {"builder": "m:f", "path": "c.npz"}),
+        "dataset.calibration: give either 'path' or 'builder'",
+    ),
+    (set_in("dataset", "production", {}), "dataset.production: give either 'path' or 'builder'"),
+    (
+        set_in("dataset", "production", {"builder": "m.f"}),
+        "dataset.production.builder: 'm.f' is not of the form 'module:function'",
+    ),
+    (
+        set_in("dataset", "production", {"pth": "c.npz"}),
+        "dataset.production.pth: unknown key (did you mean 'path'?)",
+    ),
+]
 BUDGET = [
-    (set_in("budget", "trials", 0), "budget.trials: must be above 0, is 0"),
-    (set_in("budget", "seconds", math.inf), "budget.seconds: must be above 0, is inf"),
+    (set_in("budget", "trials", 0), "budget.trials: must be >= 1, is 0"),
+    (set_in("budget", "seconds", math.inf), "budget.seconds: must be finite, is inf"),
     (set_in("budget", "max_trials", 2), "budget.max_trials: 2 is below trials = 3"),
-    (set_in("scenario", 0, "seconds", 0), "scenario[0].seconds: must be above 0, is 0.0"),
-    (set_in("scenario", 0, "max_samples", 0), "scenario[0].max_samples: must be above 0, is 0"),
+    (set_in("scenario", 0, "seconds", 0), "scenario[0].seconds: must be > 0, is 0"),
+    (set_in("scenario", 0, "max_samples", 0), "scenario[0].max_samples: must be >= 1, is 0"),
     (set_in("scenario", 1, "batch_sizes", []), "scenario[1].batch_sizes: at least one is needed"),
-    (set_in("scenario", 1, "batch_sizes", [1, 0]), "scenario[1].batch_sizes: must be above 0, is 0"),
+    (set_in("scenario", 1, "batch_sizes", [1, 0]), "scenario[1].batch_sizes[1]: must be >= 1, is 0"),
     (set_in("scenario", 1, "batch_sizes", [8, 1, 8]), "scenario[1].batch_sizes: a size is named twice"),
-    (set_in("parity", "max_abs_diff", -1e-3), "parity.max_abs_diff: must be 0 or more, is -0.001"),
+    (set_in("parity", "int8", {"max_abs_diff": -1e-3}), "parity.int8.max_abs_diff: must be >= 0, is -0.001"),
     (set_in("dataset", {}), "dataset: give one of builder, path, synthetic; none is given"),
     (
         set_in("dataset", "builder", "m:f"),
-        "dataset: give one of builder, path, synthetic; both builder and synthetic are given",
+        "dataset: give one of builder, path, synthetic; builder and synthetic are given",
     ),
-    (set_in("dataset", "synthetic", "rows", 0), "dataset.synthetic.rows: must be above 0, is 0"),
-    (set_in("dataset", "synthetic", "dims", "n", -1), "dataset.synthetic.dims.n: must be above 0, is -1"),
+    (set_in("dataset", "synthetic", "rows", 0), "dataset.synthetic.rows: must be >= 1, is 0"),
+    (set_in("dataset", "synthetic", "dims", "n", -1), "dataset.synthetic.dims.n: must be >= 1, is -1"),
 ]  # fmt: skip
 OBJECTIVE = ("policy", "objectives", "latency_p99_ms")
 POLICY = [
-    (set_in(*OBJECTIVE, "weight", -1), "policy.objectives.latency_p99_ms.weight: must be 0 or more, is -1.0"),
-    (set_in(*OBJECTIVE, "weight", 0), "policy.objectives: all weights are 0; nothing is wanted"),
+    (set_in(*OBJECTIVE, "weight", -1), "policy.objectives.latency_p99_ms.weight: must be >= 0, is -1"),
+    (set_in(*OBJECTIVE, "limit", math.nan), "policy.objectives.latency_p99_ms.limit: must be finite, is nan"),
+    (set_in(*OBJECTIVE, "target", -math.inf), "policy.objectives.latency_p99_ms.target: must be finite, is -inf"),
+    (set_in("policy", "limits", "load_ms", {"max": math.inf}), "policy.limits.load_ms.max: must be finite, is inf"),
+    (set_in(*OBJECTIVE, "weight", 0), "policy.objectives: all weights are 0; at least one must be above 0"),
     (
         set_in(*OBJECTIVE, "target", 5),
-        "policy.objectives.latency_p99_ms: target and limit are both 5.0; nothing lies between",
+        "policy.objectives.latency_p99_ms: target and limit are both 5.0, but must differ",
     ),
     (
         set_in(*OBJECTIVE, {"weight": 1, "target": 5, "limit": 0.5}),
@@ -138,11 +166,13 @@ POLICY = [
     ),
     (set_in("policy", "limits", "accuracy", {}), "policy.limits.accuracy: give 'min' or 'max'"),
     (set_in("policy", "limits", "accuracy", {"min": 2, "max": 1}), "policy.limits.accuracy: min 2.0 is above max 1.0"),
-    (set_in("policy", "confidence", 1), "policy.confidence: must be between 0 and 1, is 1.0"),
+    (set_in("policy", "confidence", 1), "policy.confidence: must be < 1, is 1"),
 ]
 
 
-@pytest.mark.parametrize(("change", "said"), [*NAMES, *CANDIDATES, *BUDGET, *POLICY], ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(
+    ("change", "said"), [*NAMES, *CANDIDATES, *DATASET, *BUDGET, *POLICY], ids=lambda value: str(value)[:60]
+)
 def test_what_cannot_be_is_one_message(suites, change, said):
     assert suites.refusal(change) == said
 
@@ -190,7 +220,8 @@ def test_pickled_weights_are_refused_too(suites):
             "candidate[0].weights",
             "b.fake.toml",
         ),
-        (set_in("dataset", {"path": "a.npz"}), "dataset.path", "a.onnx"),
+        (set_in("dataset", {"path": "d.npz"}), "dataset.path", "c.npz"),
+        (set_in("dataset", "calibration", {"path": "d.npz"}), "dataset.calibration.path", "c.npz"),
     ],
 )
 def test_a_missing_file_comes_with_the_nearest(suites, change, key, near):
@@ -213,6 +244,34 @@ def test_a_file_of_no_known_format_needs_one(suites):
 )
 def test_formats_by_name(name, kind):
     assert format_of(name) == kind
+
+
+def test_a_pickle_is_known_by_its_suffix_or_its_format():
+    assert is_pickle("m.pt")
+    assert is_pickle("m.bin", "checkpoint")
+    assert not is_pickle("m.onnx", "onnx")
+
+
+@pytest.mark.parametrize(
+    ("path", "stem"), [("x/m.fake.toml", "m"), ("m.v2.onnx", "m.v2"), ("m.bin", "m"), ("m", "m"), ("m.toml", "m")]
+)
+def test_a_stem_is_a_name_without_its_suffix(path, stem):
+    assert stem_of(path) == stem
+
+
+def test_splits_beside_the_evaluation_split_are_read(suites):
+    splits = {"calibration": {"path": "c.npz"}, "production": {"builder": "m:f"}}
+    suite = suites.tables(lambda tables: tables["dataset"].update(splits))
+    dataset = load_suite(str(suites.write(suite)))[0].dataset
+    assert (dataset.calibration.path, dataset.production.builder) == ("c.npz", "m:f")
+
+
+def test_the_suites_tolerance_comes_before_the_default():
+    mine = Parity(max_abs_diff=0.5)
+    assert tolerance({"fp16": mine}, "fp16") == mine
+    assert tolerance({"fp16": mine}, "bf16") == Parity(2e-2, 0.99)
+    assert tolerance({}, "fp32") == Parity(1e-3, 0.99)
+    assert tolerance({}, "int8") == tolerance({}, "fp8") == Parity(None, 0.9)
 
 
 @pytest.mark.parametrize(

@@ -93,22 +93,22 @@ def test_nearer_folders_win_over_the_package(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[limits]\ncpus = 0", "limits.cpus: must be above 0, is 0.0"),
-        ("[limits]\nmemory_mib = -1", "limits.memory_mib: must be above 0, is -1"),
+        ("[limits]\ncpus = 0", "limits.cpus: must be > 0, is 0"),
+        ("[limits]\nmemory_mib = -1", "limits.memory_mib: must be >= 1, is -1"),
         ("[limits]\nmemory = 1", "limits.memory: unknown key (did you mean 'memory_mib'?)"),
         ('name = "a/b"', "name: 'a/b' is not a name (letters, digits, '.', '_' and '-')"),
-        ('precision = "fp23"', "precision: 'fp23' is not one of the values (did you mean 'fp32'?)"),
+        ('launcher = "proces"', "launcher: 'proces' is not one of the values (did you mean 'process'?)"),
         (
             '[price]\nmodel = "hourly"\nusd_per_hour = -1\nsource = "s"\nas_of = 2026-01-01',
-            "price.usd_per_hour: must be 0 or more, is -1.0",
+            "price.usd_per_hour: must be >= 0, is -1",
         ),
         (
             '[price]\nmodel = "hourly"\nusd_per_hour = 1\nsource = "s"\nas_of = 2026-01-01\nutilisation = 1.5',
-            "price.utilisation: must be above 0 and at most 1, is 1.5",
+            "price.utilisation: must be <= 1, is 1.5",
         ),
         (
             '[price]\nmodel = "hourly"\nusd_per_hour = nan\nsource = "s"\nas_of = 2026-01-01',
-            "price.usd_per_hour: must be 0 or more, is nan",
+            "price.usd_per_hour: must be >= 0, is nan",
         ),
     ],
 )
@@ -116,6 +116,19 @@ def test_what_a_target_cannot_be(tmp_path, text, said):
     path = tmp_path / "t.toml"
     path.write_text(TARGET + text)
     assert refusal(load_target, str(path)) == f"{path}: {said}"
+
+
+def test_the_cpus_of_a_target_are_finite(tmp_path):
+    path = tmp_path / "t.toml"
+    path.write_text(TARGET + "[limits]\ncpus = inf")
+    assert refusal(load_target, str(path)) == f"{path}: limits.cpus: must be finite, is inf"
+
+
+def test_precision_and_conversion_options_are_open(tmp_path):
+    path = tmp_path / "t.toml"
+    path.write_text(TARGET + 'precision = "int8"\n[conversion]\nper_channel = true\n')
+    target = load_target(str(path))
+    assert (target.precision, target.conversion) == ("int8", {"per_channel": True})
 
 
 def test_a_target_file_whose_stem_is_no_name_needs_one(tmp_path):

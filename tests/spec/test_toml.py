@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import string
 from typing import Any, Literal
 
@@ -10,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import SpecError
-from harness.spec import toml
+from harness.spec import plugins, toml
 from harness.spec.metrics import nearest
+from harness.spec.ranges import Positive
+from harness.spec.scenario import Scenario, decode_hook, kind_of
 from harness.spec.suite import Suite
 from harness.spec.target import Target
 
@@ -133,11 +136,9 @@ def test_a_key_of_another_kind_of_scenario_is_unknown():
             "scenario[0].kind: 'zzz' is not one of the values (one of: offline, single_stream)",
         ),
         (("scenario", 0, "kind"), 3, "scenario[0].kind: expected 'str', got 'int'"),
-        (
-            ("candidate", 0, "format"),
-            "onxx",
-            "candidate[0].format: 'onxx' is not one of the values (did you mean 'onnx'?)",
-        ),
+        (("scenario", 0), 3, "scenario[0]: expected 'table', got 'int'"),
+        (("scenario", 1, "batch_sizes"), ["x"], "scenario[1].batch_sizes[0]: expected 'int', got 'str'"),
+        (("parity",), {"fp32": 3}, "parity.fp32: expected 'table', got 'int'"),
         (("budget", "race"), "x", "budget.race: 'x' is not one of the values (one of: front, off, winner)"),
         (
             ("policy", "missing"),
@@ -185,6 +186,61 @@ def test_a_price_needs_its_source_and_date():
 def test_an_option_that_is_no_single_value_is_named():
     message = refusal({**TARGET, "options": {"threads": [1]}}, Target)
     assert message.startswith("f.toml: options.threads: expected '")
+
+
+@pytest.mark.parametrize("word", ["a`b", "x` - at `$.scenario[9]`", "x\n", " - at `$.no[...]`"])
+def test_words_that_look_like_a_path_do_not_change_the_path(word):
+    assert refusal(changed(("budget", "race"), word)).startswith(f"f.toml: budget.race: '{word}' is not one of")
+    assert refusal(changed(("budget", word), 1)).startswith(f"f.toml: budget.{word}: unknown key")
+    assert refusal(changed(("scenario", 1, "kind"), word)).startswith(f"f.toml: scenario[1].kind: '{word}' is not")
+
+
+def test_a_kind_that_cannot_be_imported_is_named(monkeypatch):
+    def broken(group, name):
+        raise ImportError("no module named 'x'")
+
+    monkeypatch.setattr(plugins, "load", broken)
+    said = "f.toml: scenario[0]: kind 'single_stream' cannot be loaded: no module named 'x'"
+    assert refusal(FULL) == said
+
+
+class Burst(Scenario, msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="burst", tag_field="kind"):
+    name: str
+    seconds: Positive = 1.0
+    max_samples: int = 10
+    gaps_ms: dict[str, Positive] = {}
+
+
+class BurstKind:
+    parameters = Burst
+
+
+@pytest.fixture
+def burst(monkeypatch):
+    monkeypatch.setattr(plugins, "names", lambda group: ("burst",))
+    monkeypatch.setattr(plugins, "load", lambda group, name: BurstKind)
+
+
+def test_a_kind_of_a_plug_in_is_read(burst):
+    suite = toml.decode(changed(("scenario",), [{"kind": "burst", "name": "b", "gaps_ms": {"a": 2}}]), Suite, "f")
+    assert suite.scenario == (Burst("b", gaps_ms={"a": 2.0}),)
+    assert kind_of(suite.scenario[0]) == "burst"
+    assert msgspec.json.decode(msgspec.json.encode(suite), type=Suite, dec_hook=decode_hook) == suite
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"kind": "burst"}, "scenario[0]: missing key 'name'"),
+        ({"kind": "burst", "name": "b", "gaps": 1}, "scenario[0].gaps: unknown key (did you mean 'gaps_ms'?)"),
+        ({"kind": "burst", "name": "b", "gaps_ms": {"a": 0}}, "scenario[0].gaps_ms.a: must be > 0, is 0"),
+        ({"kind": "burst", "name": "b", "seconds": math.inf}, "scenario[0].seconds: must be finite, is inf"),
+        ({"kind": "brst", "name": "b"}, "scenario[0].kind: 'brst' is not one of the values (did you mean 'burst'?)"),
+        ({"name": "b"}, "scenario[0]: missing key 'kind' (one of: burst)"),
+    ],
+)
+def test_a_mistake_in_a_plug_ins_scenario_is_explained_like_any_other(burst, table, said):
+    assert refusal(changed(("scenario",), [table])) == f"f.toml: {said}"
 
 
 class Nested(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

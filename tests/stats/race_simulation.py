@@ -1,4 +1,4 @@
-"""How fast and how safe is the race? Prints a table; run as `python -m tests.stats.race_simulation [RACES]`.
+"""Prints the measuring time and error rate of races; run as `python -m tests.stats.race_simulation [RACES]`.
 
 Synthetic cells on a drifting host: a slow sine of ±20 % plus a random walk, seen by every cell at its own
 place in the shuffled block. The best cell is cell 0; the second is 5 % slower; the others lie between 5 % and
@@ -13,14 +13,15 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from harness.selftest.races import BLOCKS, Floats, Step, chosen, run, utilities
+from harness.selftest.races import BLOCKS, Step, chosen, run, utilities
+from harness.spec.arrays import Floats
 from harness.stats.racing import Rule
 
 FIELDS = tuple((cells, spread) for cells in (12, 40) for spread in (0.02, 0.05, 0.10))
 
 
 class Outcome(NamedTuple):
-    """Mean share of the exhaustive measuring time, and the share of races in which the true best survived."""
+    """Mean fraction of the exhaustive measuring time, and fraction of races in which the true best survived."""
 
     time: float
     kept: float
@@ -48,7 +49,7 @@ def plain(rule: Rule) -> Step:
 
 
 def simulate(step: Step, races: int, cells: int, spread: float, **field: float) -> Outcome:
-    """Run seeded races: race number s always meets the same field, whatever the rule."""
+    """Run seeded races: race number s has the same field for every rule."""
     results = [run(utilities(np.random.default_rng([s, cells]), cells, spread, **field), step) for s in range(races)]
     times, kept = zip(*results, strict=True)
     return Outcome(float(np.mean(times)), float(np.mean(kept)), races)

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.stats.changepoint import classify, segments
-from harness.stats.steady import agree
-from harness.stats.stopping import MEDIAN_PRECISION, P99_PRECISION, precise_enough
+from harness.stats.stopping import MEDIAN_PRECISION, P99_PRECISION, agree, precise_enough
 
 
 def noise(n, seed=0, sd=0.02):
@@ -68,7 +67,7 @@ def test_a_warm_up_shows_through_heavy_tails_and_a_cycle_never_settles():
 def test_segments_find_the_place():
     found = segments(np.r_[noise(70), 1.5 * noise(130, seed=1)])
     assert [(each.start, each.stop) for each in found] == [(0, 70), (70, 200)]
-    assert [each.mean for each in found] == pytest.approx([1.0, 1.5], abs=0.02)
+    assert [each.level for each in found] == pytest.approx([1.0, 1.5], abs=0.02)
 
 
 def test_tiny_series():

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from harness import plan
+from harness.pipeline import plan
 
 TIMEOUT_S = 120.0
 Scripts = Mapping[str, Mapping[str, object]]
@@ -65,7 +65,7 @@ def seed_with_last(names: Sequence[str], last: str) -> int:
 
 def command(*args: object) -> list[str]:
     """Return the command line that runs `harness` with these arguments in a process of its own."""
-    return [sys.executable, "-c", "from harness.cli import main; main()", *map(str, args)]
+    return [sys.executable, "-c", "from harness.cli.app import main; main()", *map(str, args)]
 
 
 def run_cli(*args: object, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:

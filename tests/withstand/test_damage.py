@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import pipeline
 from harness.errors import EvidenceError, SpecError
-from harness.runs import read_run
+from harness.evidence.run import read_run
+from harness.pipeline.conclude import conclude
+from harness.pipeline.run import run as run_pipeline
 
 from .helpers import damage, only_run, outcomes, ranking, rows, run_cli, write_suite
 
@@ -36,23 +37,28 @@ def run(whole: Path, tmp_path: Path) -> Iterator[Path]:
     yield copy
 
 
+def damage_notes(run: Path) -> list[str]:
+    """Return the messages about evidence that could not be used."""
+    return [note["message"] for note in ranking(run)["notes"] if note["code"] == "evidence_damaged"]
+
+
 def again(run: Path, but: str) -> None:
     """Resume; all but the trial `but` must be left as they were, and everything be ranked."""
     before = {name: seen for name, seen in outcomes(run).items() if not name.startswith(but + "/")}
-    pipeline.run(run, read_run(run))
+    run_pipeline(run, read_run(run))
     assert before.items() <= outcomes(run).items()
     assert len(outcomes(run)) == 4
     row = rows(run)["a"]
     assert (row["status"], row["metrics"]["latency_p50_ms"]["trials"]) == ("measured", 2)
-    assert not [note for note in ranking(run)["notes"] if "damaged" in note]
+    assert not [note for note in ranking(run)["notes"] if note["code"] == "evidence_damaged"]
 
 
-@pytest.mark.parametrize("name", ["outcome.json", "samples/one.npy"])
+@pytest.mark.parametrize("name", ["outcome.json", "requests/one/latency.npy"])
 def test_a_truncated_file_of_a_trial(run: Path, name: str) -> None:
     damage(run / TRIAL / name)
     cut = (run / TRIAL / name).stat().st_size
-    pipeline.conclude(run)
-    assert [note for note in ranking(run)["notes"] if f"{TRIAL}/{name}: damaged" in note and "--resume" in note]
+    conclude(run)
+    assert [note for note in damage_notes(run) if f"{TRIAL}/{name}: " in note and "--resume" in note]
     row = rows(run)["a"]
     assert (row["status"], row["metrics"]["latency_p50_ms"]["trials"]) == ("measured", 1)
     again(run, but=TRIAL)
@@ -63,8 +69,8 @@ def test_a_truncated_file_of_a_trial(run: Path, name: str) -> None:
 def test_truncated_predictions_cost_the_first_trial_only(run: Path) -> None:
     first = "cells/a@place/trial-01"
     damage(run / first / "predictions.npy")
-    pipeline.conclude(run)
-    assert [note for note in ranking(run)["notes"] if "predictions.npy: damaged" in note]
+    conclude(run)
+    assert [note for note in damage_notes(run) if "predictions.npy: damaged" in note]
     again(run, but=first)
 
 
@@ -72,16 +78,16 @@ def test_the_command_says_so_and_ranks_the_rest(run: Path) -> None:
     damage(run / TRIAL / "outcome.json")
     ranked = run_cli("rank", run, "--out", run.parent, env={"COLUMNS": "400"})
     assert ranked.returncode == 0, ranked.stderr
-    assert f"{TRIAL}/outcome.json: damaged" in ranked.stdout
+    assert f"{TRIAL}/outcome.json: cannot be read" in ranked.stdout
     resumed = run_cli("run", "--resume", run)
     assert resumed.returncode == 0, resumed.stderr
-    assert len(outcomes(run)) == 4 and "damaged" not in resumed.stdout
+    assert len(outcomes(run)) == 4 and "cannot be read" not in resumed.stdout
 
 
 def test_a_cell_of_which_nothing_is_whole_keeps_its_row(run: Path) -> None:
     for number in (1, 2):
         damage(run / f"cells/a@place/trial-0{number}/outcome.json")
-    pipeline.conclude(run)
+    conclude(run)
     row = rows(run)["a"]
     assert row["status"] == "skipped" and not row["eligible"] and not row["metrics"]
     assert rows(run)["b"]["eligible"]
@@ -91,10 +97,10 @@ def test_a_cell_of_which_nothing_is_whole_keeps_its_row(run: Path) -> None:
 def test_what_only_accompanies_a_trial_may_be_damaged_or_gone(run: Path, name: str) -> None:
     before = rows(run)
     (run / TRIAL / name).write_bytes(b"\xff\x00 nothing of use\n")
-    pipeline.conclude(run)
+    conclude(run)
     assert without_flags(rows(run)) == without_flags(before)
     (run / TRIAL / name).unlink()
-    pipeline.conclude(run)
+    conclude(run)
     assert without_flags(rows(run)) == without_flags(before)
 
 
@@ -124,37 +130,79 @@ def test_resuming_without_a_readable_run_json_is_refused(run: Path) -> None:
     assert len(outcomes(run)) == 4
 
 
-def test_a_damaged_dataset_is_made_again(tmp_path: Path) -> None:
+def test_a_damaged_dataset_is_made_again_from_the_same_rows(tmp_path: Path) -> None:
     """Else every trial still to come would fail for what is not its model's fault."""
     rng = np.random.default_rng(0)
     suite = write_suite(tmp_path / "s", {"a": {}, "b": {}}, trials=2)
     np.savez(suite.parent / "data.npz", x=rng.integers(0, 9, (500, 1)).astype("float32"), labels=np.zeros(500))
     suite.write_text(suite.read_text().replace("[dataset.synthetic]\nrows = 32", '[dataset]\npath = "data.npz"'))
     assert run_cli("run", suite, "--out", tmp_path / "out").returncode == 0
-    run = only_run(tmp_path / "out")
-    damage(run / "prepare" / "dataset" / "inputs" / "x.npy")
+    run, given = only_run(tmp_path / "out"), suite.parent / "data.npz"
+    damage(run / "prepare" / "dataset" / "evaluation" / "inputs" / "x.npy")
     shutil.rmtree(run / TRIAL)
+    given.rename(given.with_suffix(".old"))
+    np.savez(given, x=np.ones((500, 1), np.float32), labels=np.ones(500))
+    with pytest.raises(SpecError, match="the dataset has changed since the run began"):
+        run_pipeline(run, read_run(run))
+    given.with_suffix(".old").rename(given)
     again(run, but=TRIAL)
 
 
-def test_an_artefact_that_is_gone_is_asked_for(tmp_path: Path) -> None:
+def run_once(tmp_path: Path) -> tuple[Path, Path]:
+    """Make a finished run of one candidate; returns it and the candidate's file."""
     suite = write_suite(tmp_path / "s", {"a": {}})
     assert run_cli("run", suite, "--out", tmp_path / "out").returncode == 0
-    run = only_run(tmp_path / "out")
-    finished, artefact = outcomes(run), tmp_path / "s" / "a.fake.toml"
-    script = artefact.read_bytes()
+    return only_run(tmp_path / "out"), tmp_path / "s" / "a.fake.toml"
+
+
+def test_the_staged_artefact_outlives_the_users_file(tmp_path: Path) -> None:
+    run, artefact = run_once(tmp_path)
+    finished = outcomes(run)
     artefact.unlink()
-    with pytest.raises(SpecError, match=r"a\.fake\.toml: No such file or directory \(put it back\)"):
-        pipeline.run(run, read_run(run))
-    artefact.write_bytes(script)
-    pipeline.run(run, read_run(run))
+    run_pipeline(run, read_run(run))
     assert outcomes(run) == finished
+
+
+def test_an_artefact_that_is_gone_is_asked_for(tmp_path: Path) -> None:
+    run, artefact = run_once(tmp_path)
+    finished, script = outcomes(run), artefact.read_bytes()
+    artefact.unlink()
+    shutil.rmtree(run / "artefacts")
+    with pytest.raises(SpecError, match=r"a\.fake\.toml: No such file or directory \(put it back\)"):
+        run_pipeline(run, read_run(run))
+    artefact.write_bytes(script)
+    run_pipeline(run, read_run(run))
+    assert outcomes(run) == finished
+
+
+def test_an_artefact_that_changed_in_place_is_refused(tmp_path: Path) -> None:
+    run, _ = run_once(tmp_path)
+    (staged,) = run.glob("artefacts/*/a.fake.toml")
+    staged.write_text("latency_ms = 7.0\n")
+    with pytest.raises(SpecError, match="has changed since the run began"):
+        run_pipeline(run, read_run(run))
 
 
 @pytest.mark.parametrize("name", ["prepare.json", "race.json", "ranking.json", "measurements.parquet"])
 def test_a_record_that_can_be_made_again_is(run: Path, name: str) -> None:
     before = outcomes(run)
     damage(run / name)
-    pipeline.run(run, read_run(run))
+    run_pipeline(run, read_run(run))
     assert outcomes(run) == before
     assert {row["status"] for row in rows(run).values()} == {"measured"}
+
+
+@pytest.mark.parametrize("lost", ["artefacts", "prepare.json"])
+def test_another_artefact_in_the_place_of_a_lost_one_is_refused(tmp_path: Path, lost: str) -> None:
+    """Its finished trials are of the old one; one row must not mix the two."""
+    run, artefact = run_once(tmp_path)
+    artefact.rename(artefact.with_suffix(".old"))
+    artefact.write_text("latency_ms = 7.0\n")
+    if lost == "artefacts":
+        shutil.rmtree(run / "artefacts")
+    else:
+        damage(run / "prepare.json")
+    finished = outcomes(run)
+    with pytest.raises(SpecError, match="has changed since the run began"):
+        run_pipeline(run, read_run(run))
+    assert outcomes(run) == finished

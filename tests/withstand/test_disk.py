@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.artefacts import store
 from harness.errors import EvidenceError
-from harness.runs import new_folder
+from harness.evidence.folder import write_outcome
+from harness.evidence.run import new_folder
+from harness.launch.base import Terms, run_job
+from harness.launch.process import ProcessLauncher
+from harness.pipeline.artefacts import store
 from harness.spec.wire import Outcome
-from harness.trial.launch import run_job
-from harness.worker.evidence import write_outcome
 
-from ..trial.helpers import trial_of
+from ..launch.helpers import trial_of
 from .conftest import Disk
 from .helpers import only_run, outcomes, rows, run_cli, write_suite
 
@@ -45,7 +46,7 @@ def test_wherever_the_disk_ends_the_error_is_the_same_one(tmp_path: Path, disk: 
     job = trial_of(tmp_path / "t")
     disk.leave(kib)
     try:
-        outcome = run_job(folder, job)
+        outcome = run_job(ProcessLauncher(), folder, job, Terms(tmp_path))
     except EvidenceError as error:
         assert "free some space" in str(error) and str(folder) in str(error)
         assert not (folder / "outcome.json").exists()

@@ -7,16 +7,15 @@ from pathlib import Path
 import pytest
 
 from harness.spec.wire import Outcome
-from harness.trial.launch import run_job
 
-from ..trial.helpers import trial_of
+from ..launch.helpers import launched, trial_of
 
 MIB = 1 << 20
 
 
 def peak_over_baseline(folder: Path, memory_mib: int) -> float:
     """Return what a fake holding `memory_mib` has at its peak above its baseline (MiB)."""
-    outcome: Outcome = run_job(folder, trial_of(folder, memory_mib=memory_mib))
+    outcome: Outcome = launched(folder, trial_of(folder, memory_mib=memory_mib))
     memory = outcome.memory
     assert memory.peak_bytes is not None and memory.baseline_bytes is not None
     return (memory.peak_bytes - memory.baseline_bytes) / MIB
@@ -30,14 +29,14 @@ def test_touching_200_mib_shows_as_200_mib(tmp_path: Path) -> None:
 
 def test_what_is_let_go_again_still_counts_in_the_peak_seen_from_outside(tmp_path: Path) -> None:
     folder = tmp_path / "t"
-    run_job(folder, trial_of(folder, memory_mib=200, fail_at="predict", fail_how="grandchild"), timeout_s=2.0)
+    launched(folder, trial_of(folder, memory_mib=200, fail_at="predict", fail_how="grandchild"), timeout_s=2.0)
     header, *views = ((folder / "telemetry.csv").read_text()).splitlines()
-    column = header.split(",").index("peak_bytes")
+    column = header.split(",").index("process.peak_bytes")
     assert max(int(view.split(",")[column] or 0) for view in views) > 200 * MIB
 
 
 def test_the_limit_leaves_its_neighbour_alone(tmp_path: Path) -> None:
     """The limit is the child's own: the next trial, without one, may touch what the last could not."""
-    limited = run_job(tmp_path / "limited", trial_of(tmp_path / "limited", 256 * MIB, memory_mib=512))
-    free = run_job(tmp_path / "free", trial_of(tmp_path / "free", memory_mib=512))
+    limited = launched(tmp_path / "limited", trial_of(tmp_path / "limited", memory_mib=512), memory_mib=256)
+    free = launched(tmp_path / "free", trial_of(tmp_path / "free", memory_mib=512))
     assert (limited.failure, free.status) == ("oom", "ok")

@@ -55,7 +55,7 @@ def test_the_run_ends_with_a_table_and_says_that_cells_failed(done: Done) -> Non
 def test_a_bad_model_has_its_name_and_nothing_is_published(done: Done, name: str) -> None:
     row = rows(done.run)[name]
     assert (row["status"], row["failure"]) == ("failed", BAD[name][0]), row["reasons"]
-    assert SAYS.get(name, "") in " ".join(row["reasons"])
+    assert SAYS.get(name, "") in " ".join(d["message"] for d in row["reasons"])
     assert not row["eligible"]
     assert [row.get(key) for key in ("rank", "rank_low", "rank_high", "score", "p_best")] == [None] * 5
     assert not row["metrics"]

@@ -75,7 +75,7 @@ def test_a_wrong_model_says_what_is_wrong(run: Path, name: str) -> None:
     failure, says = SAYS[name]
     row = rows(run)[name]
     assert (row["status"], row["failure"]) == ("failed", failure), row["reasons"]
-    assert says in " ".join(row["reasons"])
+    assert says in " ".join(d["message"] for d in row["reasons"])
     assert not row["metrics"] and row["rank"] is None
 
 

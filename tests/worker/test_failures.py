@@ -11,13 +11,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness.runtimes.base import ModelError
+from harness.evidence.folder import EventLog
+from harness.runtimes.base import ModelError, OutputError
 from harness.spec.wire import DISK_FULL, PARENT_VARIABLE
 from harness.worker import __main__ as worker
-from harness.worker.events import EventLog
-from harness.worker.trial import OutputError
 
-from ..trial.helpers import gone, phases, trial_of, wait_for
+from ..launch.helpers import gone, phases, trial_of, wait_for
 
 
 @pytest.mark.parametrize(
@@ -61,11 +60,11 @@ def test_a_very_long_message_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert len(worker.attempt(trial_of(tmp_path / "t"), tmp_path, EventLog(tmp_path)).message) == 2000
 
 
-@pytest.mark.parametrize("name", ["events.jsonl", "samples/one.npy", "predictions.npy", "outcome.json.tmp"])
+@pytest.mark.parametrize("name", ["events.jsonl", "requests/one/latency.npy", "predictions.npy", "outcome.json.tmp"])
 def test_a_file_without_room_is_the_disks_fault_not_the_models(tmp_path: Path, name: str) -> None:
     """/dev/full refuses every byte, as a full disk does, at whichever file it stands for."""
     folder = written(tmp_path / "t")
-    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).symlink_to("/dev/full")
     done = start(folder)
     assert done.wait(60) == DISK_FULL
@@ -86,7 +85,7 @@ def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
 
 def test_the_memory_limit_is_the_soft_one_and_never_above_the_hard_one() -> None:
     script = (
-        "import resource\nfrom harness.worker.limits import limit_memory\n"
+        "import resource\nfrom harness.worker.process import limit_memory\n"
         "limit_memory(None); print(*resource.getrlimit(resource.RLIMIT_DATA))\n"
         "limit_memory(1 << 30); print(*resource.getrlimit(resource.RLIMIT_DATA))\n"
         "resource.setrlimit(resource.RLIMIT_DATA, (1 << 28, 1 << 28)); limit_memory(1 << 30)\n"
@@ -100,7 +99,7 @@ def test_the_memory_limit_is_the_soft_one_and_never_above_the_hard_one() -> None
 
 def command(folder: Path) -> list[str]:
     """Return the command that does the job in `folder`."""
-    return [sys.executable, "-P", "-m", "harness.worker", str(folder)]
+    return [sys.executable, "-P", "-m", "harness.worker", str(folder), str(folder.parent)]
 
 
 def written(folder: Path, **script: object) -> Path:

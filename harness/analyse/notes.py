@@ -1,0 +1,60 @@
+"""What must be said beside a ranking: how measuring ended, what was assumed, what evidence cannot be used."""
+
+from contextlib import suppress
+from datetime import date
+
+from harness.analyse.reader import RunReader
+from harness.cost.hourly import is_old
+from harness.errors import EvidenceError
+from harness.evidence.folder import read_job
+from harness.evidence.run import RaceRecord, RunRecord
+from harness.score.words import listed
+from harness.spec.diagnostics import Diagnostic, diagnostic
+from harness.spec.policy import Policy
+from harness.spec.wire import Trial
+
+
+def notes_of(reader: RunReader, race: RaceRecord, policy: Policy | None) -> list[Diagnostic]:
+    """Say how measuring ended, how it was shortened, and what of the evidence cannot be used."""
+    ended = f"measuring ended: {race.ended}" if race.ended else "measuring has not ended"
+    notes = [diagnostic("ended", ended)]
+    if race.tied:
+        text = f"the race ended in a tie: {listed(race.tied)} cannot differ from the leader by more than the margin"
+        notes.append(diagnostic("race_tied", text, cells=[*race.tied]))
+    if reader.record.synthetic_policy and policy is None:
+        text = "no suite was given: ranked by p99 alone; write a suite with `harness init` for more"
+        notes.append(diagnostic("no_suite", text))
+    fraction = _shortest_window(reader)
+    if fraction < 0.995:
+        text = f"windows were shortened, to {fraction:.0%} of the suite's seconds at the least, to keep to its budget"
+        notes.append(diagnostic("windows_shortened", text, fraction=fraction))
+    if policy is not None and race.drops:
+        names = [drop.cell for drop in race.drops]
+        text = (
+            f"ranked by another policy than the race was run by; {', '.join(names)} had left that race before its end"
+        )
+        notes.append(diagnostic("other_policy", text, cells=[*names]))
+    return [*notes, *race.notes, *_money(reader.record), *reader.notes()]
+
+
+def _shortest_window(reader: RunReader) -> float:
+    """Return the smallest fraction of the suite's seconds that some trial was given."""
+    whole = reader.record.suite.scenario[0].seconds
+    fractions = [1.0]
+    for folder in (trial.folder for cell in reader.cells for trial in reader.trials(cell.name)):
+        with suppress(EvidenceError):  # what a trial was told is not needed to rank what it measured
+            job = read_job(folder)
+            fractions += [job.scenarios[0].seconds / whole] if isinstance(job, Trial) else []
+    return min(fractions)
+
+
+def _money(record: RunRecord) -> list[Diagnostic]:
+    """Say what costs assume, and which prices are old."""
+    priced = [(target.name, target.price) for target in record.targets if target.price is not None]
+    if not priced:
+        return []
+    busy = " or ".join(f"{fraction:.0%}" for fraction in sorted({price.utilisation for _, price in priced}))
+    notes = [diagnostic("utilisation_assumed", f"cost assumes machines that are busy {busy} of the time")]
+    day = date.fromisoformat(record.created[:10])
+    old = [f"{name} ({price.as_of})" for name, price in priced if is_old(price.as_of, day)]
+    return notes + ([diagnostic("price_old", f"prices more than a year old: {listed(old)}")] if old else [])

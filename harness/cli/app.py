@@ -1,0 +1,36 @@
+"""The program: its commands, its error messages, its exit codes.
+
+Commands import what they need when they are called, so that `harness --help` starts quickly.
+"""
+
+import signal
+import sys
+
+import typer
+
+from harness.cli import init, lists, rank, run, selftest, show
+from harness.errors import HarnessError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Which model should serve, on which hardware, at what cost, and how sure are we?",
+)
+COMMANDS = (run.run, rank.rank, show.show, lists.targets, lists.suites, lists.doctor, selftest.selftest, init.init)
+for command in COMMANDS:
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line; every error that a user can mend is one message and an exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        app()
+    except HarnessError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

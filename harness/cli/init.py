@@ -1,0 +1,25 @@
+"""`harness init`: a suite for the user's own model."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.output import console, say, shown
+
+
+def init(
+    model: Annotated[Path, typer.Argument(help="A model file.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The suite file to write; beside the model if not given.")
+    ] = None,
+) -> None:
+    """Write a suite for your own model.
+
+    Its inputs are read off the model; comments say what to change.
+    """
+    from harness.cli.suite_text import write_suite
+
+    path, to = shown(write_suite(model, out).absolute()), console()
+    say(to, f"wrote {path}")
+    say(to, f"run it with: harness run {path}")

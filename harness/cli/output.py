@@ -1,0 +1,62 @@
+"""What commands share: their common options, the console, and how a ranked run is printed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from harness.pipeline.conclude import RankedRun
+
+Out = Annotated[Path, typer.Option("--out", help="Where runs are kept.")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, part of its name, or 'latest'.")]
+RESULTS = Path("results")
+INTERRUPTED = 130
+FAILED_CELLS, NOTHING_ELIGIBLE = 5, 3
+_WIDTH = 160
+
+
+def console() -> Console:
+    """Return the console for standard output; 160 columns where it is not a terminal."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDTH
+    return Console(width=width, highlight=False)
+
+
+def shown(path: Path) -> str:
+    """Return a path as it is best printed: relative to the working directory where it is below it."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def say(to: Console, text: str) -> None:
+    """Print plain text."""
+    to.print(text, markup=False, soft_wrap=True)
+
+
+def print_ranked(to: Console, ranked: RankedRun) -> None:
+    """Print the table of a ranked run and where its report is."""
+    from harness.report.table import ranked_table
+
+    suite = ranked.record.suite
+    to.print(ranked_table(ranked.ranking, ranked.policy, f"{suite.name}: {suite.description}", to.width))
+    say(to, f"report: {shown(ranked.folder / 'report.md')}")
+
+
+def finish(to: Console, ranked: RankedRun, strict: bool = False) -> None:
+    """Write the report, print the table, and exit with the code that says how it went."""
+    from harness.report.markdown import write_report
+
+    write_report(ranked)
+    print_ranked(to, ranked)
+    rows = ranked.ranking.rows
+    if strict and any(row.status == "failed" for row in rows):
+        raise typer.Exit(FAILED_CELLS)
+    if not any(row.eligible for row in rows):
+        raise typer.Exit(NOTHING_ELIGIBLE)

@@ -1,0 +1,29 @@
+"""`harness show`: the table again, or one row in words."""
+
+from typing import Annotated
+
+import typer
+
+from harness.cli.output import RESULTS, Out, RunName, console, print_ranked, say
+
+
+def show(
+    run: RunName = "latest",
+    row: Annotated[
+        str | None, typer.Argument(metavar="ROW", help="candidate@target, a part of it, or its place in the table.")
+    ] = None,
+    out: Out = RESULTS,
+) -> None:
+    """Show a run, or why ROW stands where it does."""
+    from harness.evidence.run import find
+    from harness.pipeline.conclude import load_ranked
+    from harness.report.show import find_row
+    from harness.score.explain import explain
+
+    ranked = load_ranked(find(run, out))
+    to = console()
+    if row is None:
+        print_ranked(to, ranked)
+        return
+    for line in explain(ranked.ranking, ranked.policy, find_row(ranked.ranking, row)):
+        say(to, line)

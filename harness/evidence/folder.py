@@ -1,0 +1,162 @@
+"""A job's folder: the job, the events, the outcome, the arrays of its requests, and the telemetry."""
+
+import csv
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from harness.errors import EvidenceError
+from harness.evidence.files import read_array, read_json, save_array, write_json
+from harness.spec.arrays import Array
+from harness.spec.wire import Event, Job, Outcome
+
+OUTCOME = "outcome.json"
+PREDICTIONS = "predictions.npy"
+TELEMETRY = "telemetry.csv"
+LATENCY, START = "latency", "start"
+"""Arrays of a window's requests, int64 nanoseconds: time taken, and CLOCK_MONOTONIC at the start."""
+
+
+def write_job(folder: Path, job: Job) -> None:
+    """Make the folder and write the job into it."""
+    write_json(folder / "job.json", job)
+
+
+def read_job(folder: Path) -> Job:
+    """Read a folder's job. Raises EvidenceError if it is missing or damaged."""
+    job: Job = read_json(folder / "job.json", Job)  # type: ignore[arg-type]
+    return job
+
+
+def write_outcome(folder: Path, outcome: Outcome) -> None:
+    """Write the outcome, the last file of a job."""
+    write_json(folder / OUTCOME, outcome)
+
+
+def read_outcome(folder: Path) -> Outcome | None:
+    """Read a folder's outcome; None before the job's end. Raises EvidenceError if it or a file it lists is damaged."""
+    path = folder / OUTCOME
+    if not path.exists():
+        return None
+    outcome = read_json(path, Outcome)
+    for name, size in outcome.files.items():
+        _check_size(folder / name, size)
+    return outcome
+
+
+def _check_size(path: Path, size: int) -> None:
+    try:
+        found = path.stat().st_size
+    except OSError as error:
+        raise EvidenceError(f"{path}: missing, though the outcome lists it") from error
+    if found != size:
+        raise EvidenceError(f"{path}: damaged: {found} bytes, the outcome says {size}")
+
+
+def succeeded(folder: Path) -> Outcome | None:
+    """Return the outcome of a job that ended well and whose files are whole; None otherwise."""
+    try:
+        outcome = read_outcome(folder)
+    except EvidenceError:
+        return None
+    return outcome if outcome is not None and outcome.status == "ok" else None
+
+
+def request_file(window: str, array: str) -> str:
+    """Return the file of one array of a window's requests, relative to the job's folder."""
+    return f"requests/{window}/{array}.npy"
+
+
+def save_requests(folder: Path, window: str, arrays: Mapping[str, Array]) -> dict[str, int]:
+    """Write a window's arrays, one number a request; returns file → size in bytes."""
+    files = {request_file(window, name): array for name, array in arrays.items()}
+    return {file: save_array(folder / file, array) for file, array in files.items()}
+
+
+def read_requests(folder: Path, window: str, array: str = LATENCY, samples: int | None = None) -> Array:
+    """Open one array of a window's requests. Raises EvidenceError if it is missing, damaged, or has not `samples`."""
+    path = folder / request_file(window, array)
+    found = read_array(path)
+    if found.dtype != np.int64 or found.ndim != 1 or not len(found) or len(found) != (samples or len(found)):
+        raise EvidenceError(f"{path}: damaged: {found.shape} {found.dtype}, the outcome says {samples}")
+    return found
+
+
+class EventLog:
+    """Appends one line per phase to `events.jsonl`, unbuffered, so that a crash leaves the phase it happened in."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = (folder / "events.jsonl").open("ab", buffering=0)
+        self.phase = ""
+
+    def mark(self, phase: str, note: str = "", pids: tuple[int, ...] = ()) -> None:
+        """Record that `phase` begins now, and which processes are measured from now on."""
+        self.phase = phase
+        event = Event(phase=phase, t_ns=time.perf_counter_ns(), note=note, pids=pids)
+        self._file.write(msgspec.json.encode(event) + b"\n")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_events(folder: Path, offset: int = 0) -> tuple[list[Event], int]:
+    """Read the whole lines of `events.jsonl` from byte `offset`; returns them and the next offset."""
+    try:
+        with (folder / "events.jsonl").open("rb") as file:
+            file.seek(offset)
+            data = file.read()
+    except OSError:
+        return [], offset
+    whole = data[: data.rfind(b"\n") + 1]
+    events: list[Event] = []
+    for line in whole.splitlines():
+        with suppress(msgspec.MsgspecError):
+            events.append(msgspec.json.decode(line, type=Event))
+    return events, offset + len(whole)
+
+
+class TelemetryLog:
+    """Appends rows to `telemetry.csv`; only the child reports a full disk. Raises OSError if it cannot be made."""
+
+    def __init__(self, folder: Path, columns: Iterable[str]) -> None:
+        self._file = (folder / TELEMETRY).open("wb", buffering=0)
+        self.add(("t_ns", *columns))
+
+    def add(self, row: Iterable[Any]) -> None:
+        """Append a row; None is an empty field, never 0."""
+        with suppress(OSError):
+            self._file.write((",".join("" if v is None else str(v) for v in row) + "\n").encode("ascii"))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def telemetry_changes(folder: Path, columns: Sequence[str]) -> dict[str, float] | None:
+    """Return how much each column grew over the job; None where telemetry does not tell.
+
+    Only rows that have a value in all these columns count, and two are needed.
+    """
+    try:
+        with (folder / TELEMETRY).open(encoding="ascii", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if all(row.get(column) for column in columns)]
+        if len(rows) < 2:
+            return None
+        return {column: float(rows[-1][column]) - float(rows[0][column]) for column in columns}
+    except (OSError, ValueError, csv.Error):  # missing, truncated or damaged
+        return None
+
+
+def set_aside(folder: Path) -> None:
+    """Rename what an earlier attempt left to `<folder>.incomplete-N`. Raises OSError if it cannot be renamed."""
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.incomplete-{number}")).exists():
+        number += 1
+    if folder.exists():
+        folder.rename(aside)

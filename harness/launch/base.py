@@ -1,0 +1,85 @@
+"""What a launcher must offer. Implement this and register it in `harness.launchers` to add one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from harness.errors import SpecError
+from harness.spec import plugins
+from harness.spec.target import Limits
+from harness.spec.wire import Job, Outcome
+
+OnPhase = Callable[[str], None]
+PROCESS = "process"
+"""The launcher of jobs that have no target: datasets, conversions."""
+
+
+class Terms(NamedTuple):
+    """How a job is to be run: the staging root its paths are relative to, limits, interpreter, time-out.
+
+    `timeout_s` bounds each phase, beyond the time that the phase is meant to spend measuring.
+    """
+
+    root: Path
+    limits: Limits = Limits()
+    python: str | None = None
+    timeout_s: float = 300.0
+
+
+class RunningJob(Protocol):
+    """A job that has been started."""
+
+    def wait(self, on_phase: OnPhase) -> Outcome:
+        """Wait for the end and return the outcome, which is also in the folder.
+
+        Calls `on_phase` a few times a second with the phase the job is in. Raises EvidenceError if evidence cannot be
+        written; the folder then has no outcome.
+        """
+
+    def end(self) -> None:
+        """End the job at once, with everything it started. Does nothing when it has ended."""
+
+
+class Launcher(Protocol):
+    """Starts jobs in one kind of place. It decides threads and limits from the host that the job runs on."""
+
+    def hold(self, what: str) -> AbstractContextManager[Launcher]:
+        """Reserve the place; yields a launcher whose jobs keep it. Raises BusyError if someone is measuring there."""
+
+    def start(self, folder: Path, job: Job, terms: Terms) -> RunningJob:
+        """Write `job` into `folder` and start it."""
+
+
+Launchers = Mapping[str, Launcher]
+
+
+def launchers(names: Iterable[str]) -> dict[str, Launcher]:
+    """Load these launchers, and the one for jobs without a target. Raises SpecError if one cannot be loaded."""
+    found: dict[str, Launcher] = {}
+    for name in dict.fromkeys((PROCESS, *names)):
+        try:
+            found[name] = plugins.load("launchers", name)()
+        except (LookupError, ImportError) as error:
+            raise SpecError(f"launcher '{name}'", f"cannot be loaded: {error}") from error
+    return found
+
+
+@contextmanager
+def held(places: Launchers, what: str) -> Iterator[Launchers]:
+    """Reserve the places of these launchers for `what`. Raises BusyError if someone else is measuring in one."""
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(launcher.hold(what)) for name, launcher in places.items()}
+
+
+def run_job(
+    launcher: Launcher, folder: Path, job: Job, terms: Terms, on_phase: OnPhase = lambda phase: None
+) -> Outcome:
+    """Start a job, wait for its end, and return its outcome; it is ended if waiting is interrupted."""
+    running = launcher.start(folder, job, terms)
+    try:
+        return running.wait(on_phase)
+    finally:
+        running.end()

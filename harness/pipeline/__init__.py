@@ -1,0 +1,1 @@
+"""The main job as named steps: open, prepare, measure, conclude."""

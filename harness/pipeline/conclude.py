@@ -1,0 +1,73 @@
+"""From evidence to the decision: the ranking, and the files that are derived with it."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from harness.analyse.frames import measurements, ranking_table
+from harness.analyse.notes import notes_of
+from harness.analyse.reader import open_run
+from harness.analyse.remarks import remarked
+from harness.analyse.sensitivity import sensitivity
+from harness.errors import EvidenceError
+from harness.evidence.files import read_json, write_json, write_whole
+from harness.evidence.run import RunRecord, read_race, read_run
+from harness.score.rank import rank
+from harness.score.records import Ranking
+from harness.spec.policy import Policy
+from harness.spec.wire import Fact
+
+
+class RankedRun(NamedTuple):
+    """A ranked run, with the policy it was ranked by and the hosts it ran on: (facts, number of trials) each."""
+
+    folder: Path
+    record: RunRecord
+    ranking: Ranking
+    policy: Policy
+    hosts: tuple[tuple[dict[str, Fact], int], ...] = ()
+
+
+def conclude(folder: Path, policy: Policy | None = None) -> RankedRun:
+    """Derive the ranking from the evidence in `folder`, by `policy` or the run's own, and write it.
+
+    Raises EvidenceError if the evidence is damaged, or the folder cannot be written.
+    """
+    reader, race = open_run(folder), read_race(folder)
+    suite, judged_by = reader.record.suite, policy or reader.record.suite.policy
+    dropped = {drop.cell: drop for drop in race.drops} if policy is None else {}
+    entries = remarked(reader.entries(judged_by, dropped), reader, judged_by)
+    ranking = rank(entries, judged_by, suite=suite.name, seed=reader.record.seed)
+    detectable = sensitivity(entries, judged_by)
+    notes = (*ranking.notes, *([detectable] if detectable else []), *notes_of(reader, race, policy))
+    ranked = RankedRun(folder, reader.record, msgspec.structs.replace(ranking, notes=notes), judged_by, reader.hosts())
+    _write(ranked)
+    return ranked
+
+
+def _write(ranked: RankedRun) -> None:
+    """Write what other tools read: policy.json, ranking.json, ranking.csv, measurements.parquet."""
+    folder, record, ranking, policy, _ = ranked
+    write_json(folder / "policy.json", policy)
+    write_json(folder / "ranking.json", ranking)
+    table = ranking_table(ranking)
+    write_whole(folder / "ranking.csv", lambda path: table.to_csv(path, index=False))
+    tidy = measurements(ranking, record.suite.scenario[0].name)
+    write_whole(folder / "measurements.parquet", lambda path: tidy.to_parquet(path, index=False))
+
+
+def load_ranked(folder: Path) -> RankedRun:
+    """Read what a run was last ranked as. Raises EvidenceError if there is no ranking that can be read."""
+    if not (folder / "ranking.json").exists():
+        raise EvidenceError(
+            f"{folder}: not ranked yet (complete it with `harness run --resume {folder}`, "
+            f"or rank what is there with `harness rank {folder}`)"
+        )
+    try:
+        ranking = read_json(folder / "ranking.json", Ranking)
+        policy = read_json(folder / "policy.json", Policy)
+    except EvidenceError as error:
+        mend = f"derive it again with `harness rank {folder}`"
+        raise EvidenceError(f"{folder}: its ranking cannot be read: {error} ({mend})") from error
+    return RankedRun(folder, read_run(folder), ranking, policy, open_run(folder).hosts())

@@ -1,0 +1,276 @@
+"""Before the first trial: check the targets, make the dataset and the variants. All in jobs of their own."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from harness.convert.chains import Form, apply, chain
+from harness.errors import EvidenceError, SpecError
+from harness.evidence.files import write_json
+from harness.evidence.folder import succeeded
+from harness.evidence.run import Cell, Prepared, PreparedCell, RunRecord, cells, read_prepared
+from harness.launch.base import PROCESS, Launchers, Terms, launchers, run_job
+from harness.pipeline import artefacts, plan
+from harness.pipeline.progress import Observer
+from harness.spec.find import known, load_target
+from harness.spec.formats import format_of
+from harness.spec.suite import Candidate, tolerance
+from harness.spec.target import Target
+from harness.spec.variant import Variant
+from harness.spec.wire import CheckTarget, Convert, Job, MakeDataset, Outcome
+
+_FOLDER = "prepare"
+_FIRST_TIMEOUT_S = 300.0
+
+
+class Checked(NamedTuple):
+    """A checked target: the outcome, and the seconds that a process with this runtime takes to start."""
+
+    outcome: Outcome
+    seconds: float
+
+
+class Data(NamedTuple):
+    """The dataset's folder, relative to the run's (None: inputs are synthetic), and the digest of each split."""
+
+    folder: str | None
+    digests: dict[str, str]
+
+    def split(self, name: str) -> str | None:
+        """Return the folder of a split, relative to the run's; None where there is no such split."""
+        return f"{self.folder}/{name}" if self.folder is not None and name in self.digests else None
+
+
+class Preparation:
+    """Prepares the cells of one run; `places` are the launchers by name."""
+
+    def __init__(self, folder: Path, record: RunRecord, places: Launchers, say: Callable[[str], None]) -> None:
+        self._folder, self._record, self._places, self._say = folder, record, places, say
+        self._made: dict[tuple[str, str, tuple[str, ...], str], PreparedCell] = {}
+
+    def check(self, target: Target) -> Checked:
+        """Ask in a fresh process if `target` can be used here. Raises SpecError if its runtime or options are wrong."""
+        self._say(f"checking target {target.name}")
+        begin = time.monotonic()
+        outcome = self._do(f"target-{target.name}", CheckTarget(target=target), target.launcher, target.python)
+        return Checked(outcome, time.monotonic() - begin)
+
+    def dataset(self) -> Data:
+        """Make the dataset's arrays. Raises SpecError if that is not possible, or an earlier attempt had other rows."""
+        dataset = self._record.suite.dataset
+        if dataset.synthetic is not None:
+            return Data(None, {})
+        self._say("preparing the dataset")
+        outcome = self._do("dataset", MakeDataset(dataset=dataset, base=self._record.base))
+        if outcome.status != "ok":
+            raise SpecError(self._record.suite_file, f"dataset: {outcome.message}")
+        if (before := _readable(self._folder)) is not None and before.digests != outcome.digests:
+            shutil.rmtree(self._folder / _FOLDER / "dataset")  # else the next attempt would take it as it is
+            mend = "put the old one back, or begin a new run"
+            raise SpecError(self._record.suite_file, "the dataset has changed since the run began", mend)
+        return Data(f"{_FOLDER}/dataset", outcome.digests)
+
+    def cell(self, cell: Cell, checked: Checked, data: Data) -> PreparedCell:
+        """Make what `cell` needs in order to run, or say why it cannot."""
+        if checked.outcome.status != "ok":
+            return PreparedCell(status="skipped", why=f"target not available here: {checked.outcome.message}")
+        try:
+            own = self.variant(cell.candidate)
+        except OSError as error:
+            what = f"the artefact of '{cell.candidate.name}' cannot be read: {error.filename}: {error.strerror}"
+            raise SpecError(self._record.suite_file, what, "put it back") from error
+        if cell.candidate.sha256 is not None and own.digest != cell.candidate.sha256:
+            why = f"sha256 of {cell.candidate.path} is {own.digest}, the suite pins {cell.candidate.sha256}"
+            return PreparedCell(status="failed", failure="load_error", why=why)
+        start, loads = Form(own.format, own.precision), checked.outcome.formats
+        steps = chain(start, loads, cell.target.precision)
+        if steps is None:
+            wanted = f"{cell.target.runtime} loads {', '.join(loads)} in {cell.target.precision}"
+            return PreparedCell(status="skipped", why=f"{wanted}; no conversion leads there from {start}")
+        prepared = PreparedCell(status="ok", variant=own) if not steps else self._converted(cell, own, steps, data)
+        return msgspec.structs.replace(prepared, overhead_s=checked.seconds)
+
+    def variant(self, candidate: Candidate) -> Variant:
+        """Stage a candidate's own files and describe them, with the digest of their content."""
+        base = Path(self._record.base)
+        files = [base / name for name in (candidate.path, candidate.weights) if name is not None]
+        digest = artefacts.digest_of(files, candidate.builder, base)
+        every = artefacts.with_companions(files)
+        staged = dict(zip(every, artefacts.stage(self._folder, every, digest), strict=True))
+        return Variant(
+            format=candidate.format or (format_of(candidate.path) if candidate.path else None) or "torch",
+            precision=candidate.precision,
+            path=staged[base / candidate.path] if candidate.path else None,
+            builder=candidate.builder,
+            weights=staged[base / candidate.weights] if candidate.weights else None,
+            digest=digest,
+            bytes=sum(path.stat().st_size for path in every) if every else None,
+            trust_pickle=self._record.suite.trust_pickle,
+            import_from=self._record.base if candidate.builder else None,
+        )
+
+    def _converted(self, cell: Cell, own: Variant, steps: tuple[str, ...], data: Data) -> PreparedCell:
+        """Go through a chain of conversions once for all targets that need the same."""
+        options = repr(sorted(cell.target.conversion.items()))
+        key = (cell.candidate.name, cell.target.runtime, steps, options)
+        if key not in self._made:
+            self._made[key] = self._chain(cell, own, steps, data)
+        return self._made[key]
+
+    def _chain(self, cell: Cell, own: Variant, steps: tuple[str, ...], data: Data) -> PreparedCell:
+        variant = own
+        reference: str | None = None
+        for conversion in steps:
+            cached = self._cached(cell, variant, conversion, data, reference)
+            outcome = succeeded(cached)
+            if outcome is None:
+                name = f"convert-{cell.candidate.name}-{conversion}-{cached.name[:8]}"
+                outcome = self._convert(name, cell, variant, conversion, data, reference)
+                if outcome.status != "ok":
+                    why = f"conversion {conversion}: {outcome.message}"
+                    return PreparedCell(status="failed", failure=outcome.failure, why=why)
+                cached = artefacts.store(self._folder / _FOLDER / name, cached)
+            variant, reference = self._result(cell, cached, outcome, variant, conversion)
+        allowed = tolerance(self._record.suite.parity, variant.precision)
+        problem = artefacts.too_far(variant.parity, allowed) if variant.parity else None
+        if problem:
+            return PreparedCell(status="failed", failure="output_error", why=problem, variant=variant)
+        return PreparedCell(status="ok", variant=variant)
+
+    def _cached(self, cell: Cell, source: Variant, conversion: str, data: Data, reference: str | None) -> Path:
+        own = artefacts.file_digest(self._folder / reference) if reference is not None else None
+        options, compared = cell.target.conversion, (cell.candidate.output, cell.candidate.task, own)
+        digests = data.digests or {"synthetic": repr((self._record.suite.dataset.synthetic, self._record.seed))}
+        key = artefacts.cache_key(source, conversion, cell.target.runtime, options, digests, compared)
+        return artefacts.cache_folder() / key
+
+    def _convert(
+        self, name: str, cell: Cell, source: Variant, conversion: str, data: Data, reference: str | None
+    ) -> Outcome:
+        self._say(f"converting {cell.candidate.name}: {conversion}")
+        job = Convert(
+            candidate=cell.candidate,
+            target=cell.target,
+            source=source,
+            conversion=conversion,
+            dataset=data.split("evaluation"),
+            calibration=data.split("calibration"),
+            synthetic=self._record.suite.dataset.synthetic,
+            reference=reference,
+            seed=self._record.seed,
+        )
+        return self._do(name, job)
+
+    def _result(
+        self, cell: Cell, cached: Path, outcome: Outcome, source: Variant, conversion: str
+    ) -> tuple[Variant, str]:
+        """Stage what a conversion made; returns it and the file with the candidate's own outputs."""
+        made, reference = (cached / name for name in outcome.files)
+        digest, files = artefacts.digest_of([made]), artefacts.with_companions([made])
+        given = Form(source.format, source.precision)
+        form = apply(conversion, given) or given
+        staged, *_, kept = artefacts.stage(self._folder, [*files, reference], digest)
+        variant = Variant(
+            format=form.format,
+            precision=form.precision,
+            options=source.options | {key: cell.target.conversion[key] for key in outcome.settings},
+            path=staged,
+            digest=digest,
+            bytes=sum(path.stat().st_size for path in files),
+            steps=(*source.steps, conversion),
+            parity=outcome.parity,
+        )
+        return variant, kept
+
+    def _do(self, name: str, job: Job, launcher: str = PROCESS, python: str | None = None) -> Outcome:
+        """Do a preparing job unless an earlier attempt at this run has done it. Limits of targets do not apply."""
+        folder = self._folder / _FOLDER / name
+        if (done := succeeded(folder)) is not None:
+            return done
+        shutil.rmtree(folder, ignore_errors=True)
+        timeout_s = max(_FIRST_TIMEOUT_S, self._record.suite.budget.phase_timeout_s)
+        outcome = run_job(self._places[launcher], folder, job, Terms(self._folder, python=python, timeout_s=timeout_s))
+        if outcome.status == "invalid" and isinstance(job, CheckTarget | Convert):
+            raise SpecError(f"target '{job.target.name}'", outcome.message)
+        return outcome
+
+
+def refuse_unused_options(target: Target, prepared: Iterable[PreparedCell]) -> None:
+    """Refuse an option of `[conversion]` that no conversion for this target takes.
+
+    Raises SpecError if there is one. Not where a conversion failed, which might have taken it.
+    """
+    cells = list(prepared)
+    if any(cell.status == "failed" and cell.variant is None for cell in cells):
+        return
+    variants = [cell.variant for cell in cells if cell.variant is not None]
+    unused = sorted(set(target.conversion).difference(*(variant.options for variant in variants)))
+    if unused:
+        steps = dict.fromkeys(step for variant in variants for step in variant.steps)
+        what = f"no option of {', '.join(steps)}" if steps else "nothing is converted for this target"
+        raise SpecError(f"target '{target.name}'", f"conversion.{unused[0]}: {what}")
+
+
+def prepare(folder: Path, record: RunRecord, observer: Observer, places: Launchers) -> Prepared:
+    """Check targets, make the dataset and the variants, and decide how long windows may be."""
+    done = _earlier(folder)
+    if done is not None:
+        return done
+    begin = time.monotonic()
+    work = Preparation(folder, record, places, observer.say)
+    checked = {target.name: work.check(target) for target in record.targets}
+    data = work.dataset()
+    made = {cell.name: work.cell(cell, checked[cell.target.name], data) for cell in cells(record.suite, record.targets)}
+    for name, cell in made.items():
+        if cell.variant is not None:
+            artefacts.refuse_other(cell.variant, folder / "cells" / name)
+    for target in record.targets:
+        refuse_unused_options(target, [each for name, each in made.items() if name.endswith(f"@{target.name}")])
+    spent = time.monotonic() - begin
+    overheads = {name: prepared.overhead_s for name, prepared in made.items() if prepared.status == "ok"}
+    fraction = plan.window_fraction(record.suite, overheads, plan.planned_blocks(record.suite, record.quick), spent)
+    prepared = Prepared(cells=made, dataset=data.folder, digests=data.digests, window_fraction=fraction, spent_s=spent)
+    write_json(folder / "prepare.json", prepared)
+    return prepared
+
+
+def _earlier(folder: Path) -> Prepared | None:
+    """Return what an earlier attempt prepared, if all of it can still be read. Raises SpecError if it has changed."""
+    done = _readable(folder)
+    if done is None or (done.dataset is not None and succeeded(folder / done.dataset) is None):
+        return None
+    variants = [cell.variant for cell in done.cells.values() if cell.variant is not None]
+    if not all((folder / variant.path).is_file() for variant in variants if variant.path is not None):
+        return None
+    for variant in variants:
+        artefacts.refuse_changed(variant, folder)
+    return done
+
+
+def _readable(folder: Path) -> Prepared | None:
+    try:
+        return read_prepared(folder)
+    except EvidenceError:
+        return None
+
+
+def check_all() -> dict[str, Outcome | SpecError]:
+    """Check every known target in a process of its own; a wrong target file gives its error."""
+    found: dict[str, Outcome | SpecError] = {}
+    for name, path in known("targets").items():
+        try:
+            target = load_target(str(path.absolute()))
+            launcher = launchers([target.launcher])[target.launcher]
+        except SpecError as error:
+            found[name] = error
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            terms = Terms(Path(folder), python=target.python, timeout_s=120)
+            outcome = run_job(launcher, Path(folder) / "job", CheckTarget(target=target), terms)
+        found[name] = SpecError(str(path), outcome.message) if outcome.status == "invalid" else outcome
+    return found

@@ -1,0 +1,1 @@
+"""What is watched from outside while a job runs: one module per probe."""

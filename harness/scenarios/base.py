@@ -1,0 +1,120 @@
+"""What a scenario kind must offer. Implement this and register it in `harness.scenarios` to add one."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from harness.errors import EvidenceError
+from harness.evidence.folder import read_requests
+from harness.spec import plugins
+from harness.spec.arrays import Array
+from harness.spec.diagnostics import Diagnostic, diagnostic
+from harness.spec.metrics import PERCENTILES
+from harness.spec.scenario import Scenario, kind_of
+from harness.spec.wire import Trial, Window
+from harness.stats.quantiles import Quantile, summarise
+
+NS_PER_MS = 1e6
+
+
+class Bench(Protocol):
+    """What the child gives a scenario: the model to call, inputs, a clock, and where evidence goes.
+
+    `infer` takes a feed and returns when the answer is there. `fixed_batch` is the only batch size that the
+    model accepts, None when it accepts any.
+    """
+
+    job: Trial
+    infer: Callable[[Any], Any]
+    clock: Callable[[], int]
+    fixed_batch: int | None
+
+    def feeds(self, batch_size: int) -> Iterator[Any]:
+        """Return feeds of this many rows each, without end, rotating over the input pool."""
+
+    def mark(self, phase: str) -> None:
+        """Record that a phase begins; `name:window` phases get the time their window is meant to take."""
+
+    def measuring(self, window: str) -> AbstractContextManager[None]:
+        """Return the context of a measured window: nothing is written and no garbage collected in it."""
+
+    def keep(self, window: Window, arrays: Mapping[str, Array]) -> None:
+        """Write a window's requests (one int64 array per name, ns) when it has been measured."""
+
+    def note(self, diagnostic: Diagnostic) -> None:
+        """Add a note to the outcome, once."""
+
+
+class MeasuredWindow(NamedTuple):
+    """A window's record, and the folder that its requests are in."""
+
+    record: Window
+    folder: Path
+
+    def requests(self, array: str = "latency") -> Array:
+        """Open one array of the window's requests (ns), memory-mapped; raises EvidenceError if it is damaged."""
+        if self.record.elapsed_ns <= 0:
+            raise EvidenceError(f"{self.folder}: damaged: window {self.record.name} took {self.record.elapsed_ns} ns")
+        return read_requests(self.folder, self.record.name, array, self.record.samples)
+
+
+class ScenarioMetrics(NamedTuple):
+    """What one trial says of one scenario, by metric key without prefix.
+
+    `counts` are the samples behind a value. `rates` are the ways the model was run: for each window the
+    throughput (1/s) and every latency percentile (ms), which is what a price is put on.
+    """
+
+    values: dict[str, float]
+    quantiles: dict[str, Quantile]
+    counts: dict[str, int]
+    rates: tuple[dict[str, float], ...]
+
+
+class Kind(Protocol):
+    """A kind of traffic. `times_requests`: latency percentiles are metrics of the scenario."""
+
+    parameters: type[msgspec.Struct]
+    times_requests: bool
+
+    def execute(self, scenario: Any, bench: Bench) -> None:
+        """Send the traffic to the model, in the child."""
+
+    def metrics(self, scenario: Any, windows: Sequence[MeasuredWindow]) -> ScenarioMetrics:
+        """Turn the evidence into metrics, in the parent; raises EvidenceError if it is damaged."""
+
+
+def kind(scenario: Scenario) -> Kind:
+    """Return the kind that a scenario of a suite belongs to."""
+    found: Kind = plugins.load("scenarios", kind_of(scenario))
+    return found
+
+
+def percentiles(window: MeasuredWindow) -> dict[str, Quantile]:
+    """Return every latency percentile of a window (ms) with its interval within the trial."""
+    found = summarise(window.requests(), tuple(PERCENTILES.values()))
+    return {key: Quantile(*(value / NS_PER_MS for value in found[p])) for key, p in PERCENTILES.items()}
+
+
+def throughput_metrics(windows: Sequence[MeasuredWindow]) -> ScenarioMetrics:
+    """Return the throughput, batch size and percentiles of the fastest window, and the rates of every window."""
+    found = [(window.record, percentiles(window)) for window in windows]  # refuses a window that took no time
+    rates = tuple(
+        {"throughput_per_s": _throughput(record), **{key: quantile.value for key, quantile in latency.items()}}
+        for record, latency in found
+    )
+    record, quantiles = max(found, key=lambda each: _throughput(each[0]))
+    values = {"throughput_per_s": _throughput(record), "best_batch_size": float(record.batch_size)}
+    return ScenarioMetrics(values, quantiles, {"throughput_per_s": record.samples}, rates)
+
+
+def _throughput(window: Window) -> float:
+    return window.batch_size * window.samples / (window.elapsed_ns / 1e9)
+
+
+def batch_is_fixed(scenario: str, size: int | None) -> Diagnostic:
+    """Return the note that a model accepts one batch size only."""
+    return diagnostic("batch_fixed", f"{scenario}: the model accepts batch size {size} only", batch_size=size)

@@ -1,0 +1,48 @@
+"""`single_stream`: one inference after another, one row each. Latency is what is asked for."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from harness.scenarios.base import NS_PER_MS, Bench, MeasuredWindow, ScenarioMetrics, batch_is_fixed, throughput_metrics
+from harness.scenarios.closed_loop import Length, run_window
+from harness.spec.ranges import Count, Positive
+from harness.spec.scenario import Scenario
+
+
+class SingleStream(
+    Scenario, Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="single_stream", tag_field="kind"
+):
+    """`seconds` bounds the measured window of one trial, `max_samples` its requests."""
+
+    name: str
+    seconds: Positive = 1.0
+    max_samples: Count = 1_000_000
+
+
+class _SingleStream:
+    """Latency percentiles, mean and throughput of a closed loop."""
+
+    parameters = SingleStream
+    times_requests = True
+
+    def execute(self, scenario: SingleStream, bench: Bench) -> None:
+        """Measure one window, longer than `seconds` where the job's minimum of samples needs that."""
+        if bench.fixed_batch not in (None, 1):
+            bench.note(batch_is_fixed(scenario.name, bench.fixed_batch))
+        job = bench.job
+        most = scenario.seconds * job.max_duration_factor
+        length = Length(scenario.seconds, most, job.min_samples, scenario.max_samples)
+        run_window(bench, scenario.name, scenario.name, bench.fixed_batch or 1, length)
+
+    def metrics(self, scenario: SingleStream, windows: Sequence[MeasuredWindow]) -> ScenarioMetrics:
+        """Return every percentile with its interval, the mean, and the throughput."""
+        values, quantiles, counts, rates = throughput_metrics(windows)
+        record = windows[-1].record
+        values |= {key: quantile.value for key, quantile in quantiles.items()}
+        values["latency_mean_ms"] = record.elapsed_ns / record.samples / NS_PER_MS
+        counts |= {key: record.samples for key in (*quantiles, "latency_mean_ms")}
+        return ScenarioMetrics(values, quantiles, counts, rates)
+
+
+KIND = _SingleStream()

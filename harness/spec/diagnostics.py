@@ -1,0 +1,79 @@
+"""Diagnostics: every reason, flag, remark, note and failure as data. Programs read codes, people read messages."""
+
+from typing import Literal, NamedTuple
+
+import msgspec
+
+Severity = Literal["error", "warning", "info"]
+Value = str | int | float | bool | None
+
+
+class Diagnostic(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One statement about a run or a row: `code` of the catalogue, `subject` (a row, a target), message, data."""
+
+    code: str
+    severity: Severity
+    subject: str = ""
+    message: str
+    data: dict[str, Value | list[Value]] = {}
+
+
+class Code(NamedTuple):
+    """What a code means. "error": the row is failed or not eligible; "warning": read with care; "info": else."""
+
+    severity: Severity
+    meaning: str
+
+
+CODES: dict[str, Code] = {
+    # why a row has no place
+    "failed": Code("error", "a trial, conversion or check of the cell failed; data.failure names how"),
+    "skipped": Code("error", "the cell cannot run here, or was not run before the run ended"),
+    "limit_broken": Code("error", "a limit is broken, or does not hold with the policy's confidence"),
+    "metric_unknown": Code("error", "a metric that the policy needs is not known"),
+    "no_objective": Code("error", "no objective of the policy is known"),
+    # how a row stands
+    "dropped": Code("info", "the row left the race before its end"),
+    "best_score": Code("info", "the row has the best score"),
+    "tied": Code("info", "the row is not significantly different from the rows named"),
+    "dominated": Code("info", "another row is at least as good in every objective and better in one"),
+    "behind": Code("info", "where the row loses most to the first one"),
+    "dataset_limited": Code("info", "only a larger dataset could separate the row from the winner of its race"),
+    "one_trial": Code("info", "the row rests on a single trial, so its uncertainty is not known"),
+    "limit_unchecked": Code("info", "a limit was not checked because its metric is not known"),
+    "objective_unknown": Code("info", "an objective that is not known counts as utility 0"),
+    # what to read with care
+    "not_steady": Code("warning", "warm-up did not reach a steady state"),
+    "steal": Code("warning", "the hypervisor took CPU time from this machine"),
+    "other_work": Code("warning", "other processes used the machine"),
+    "quality_unknown": Code("warning", "predictions cannot be compared with the labels"),
+    "winner_flagged": Code("warning", "a row that may be the best has warnings"),
+    "evidence_damaged": Code("warning", "evidence that cannot be read was not used"),
+    # remarks and notes
+    "certified": Code("info", "what the samples alone certify about a latency limit"),
+    "interval_within": Code("info", "the interval shown is the one within trials; it is wider than between them"),
+    "trial_shape": Code("info", "samples within trials were not stationary"),
+    "tie_at_top": Code("info", "several rows may be the best; their order is not significant"),
+    "no_row_eligible": Code("info", "no row keeps the limits and has the metrics that the policy needs"),
+    "no_ranking": Code("info", "the policy has no objective that is known"),
+    "objective_left_out": Code("info", "an objective that is known for no row was left out of the score"),
+    "single_trials": Code("info", "rows with one trial take no part in P(best)"),
+    "weights_robust": Code("info", "the first row is first under most weights"),
+    "weights_matter": Code("info", "the first row depends on the weights"),
+    "sensitivity": Code("info", "the difference that the run's blocks can detect"),
+    "ended": Code("info", "why measuring ended, or that it has not"),
+    "race_tied": Code("info", "the race ended in a tie"),
+    "no_suite": Code("info", "no suite was given; a default policy ranks"),
+    "windows_shortened": Code("info", "windows were shortened to keep to the budget"),
+    "other_policy": Code("info", "the ranking uses another policy than the race did"),
+    "tails_unmeasured": Code("info", "the budget did not suffice for the finalists' p99.9"),
+    "utilisation_assumed": Code("info", "the utilisation that cost assumes"),
+    "price_old": Code("info", "a price is more than a year old"),
+    "inputs_synthetic": Code("info", "inputs were drawn from the model's signature"),
+    "batch_fixed": Code("info", "the model accepts one batch size only"),
+}
+
+
+def diagnostic(code: str, message: str, subject: str = "", **data: Value | list[Value]) -> Diagnostic:
+    """Make a diagnostic; its severity is the catalogue's."""
+    return Diagnostic(code=code, severity=CODES[code].severity, subject=subject, message=message, data=data)

@@ -1,0 +1,16 @@
+"""Numbers with a range, as types: what is not finite or out of range is refused when a file is read."""
+
+import sys
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta
+
+LARGEST = sys.float_info.max
+
+Finite: TypeAlias = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
+Positive: TypeAlias = Annotated[float, Meta(gt=0, le=LARGEST)]
+NotNegative: TypeAlias = Annotated[float, Meta(ge=0, le=LARGEST)]
+Count: TypeAlias = Annotated[int, Meta(gt=0)]
+Fraction: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
+PositiveFraction: TypeAlias = Annotated[float, Meta(gt=0, le=1)]
+Probability: TypeAlias = Annotated[float, Meta(gt=0, lt=1)]

@@ -1,1 +1,0 @@
-"""The parent's side of a trial: launch, watch, deadlines, limits, and the evidence on disk."""

@@ -1,0 +1,60 @@
+"""The child's own process: it ends with its parent, keeps to its memory limit, and reads what it has used."""
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+from harness.spec.wire import PARENT_VARIABLE
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """Ask Linux to kill this process when its parent dies, so that a killed run leaves no child behind.
+
+    A parent that died before this was asked for is found by its absence; it left its id in the environment.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    parent = os.environ.get(PARENT_VARIABLE)
+    if parent is not None and not _alive(parent):
+        os._exit(1)
+
+
+def _alive(process: str) -> bool:
+    """Whether a process runs: it is there, and not a zombie that nobody has reaped yet."""
+    try:
+        with open(f"/proc/{process}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def limit_memory(limit_bytes: int | None) -> None:
+    """Bound private writable memory by RLIMIT_DATA (private mappings count since Linux 4.7)."""
+    if limit_bytes is not None:
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        bound = limit_bytes if hard == resource.RLIM_INFINITY else min(limit_bytes, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (bound, hard))
+
+
+def resident_bytes(field: str = "VmRSS") -> int | None:
+    """Return VmRSS or VmHWM of this process in bytes; None where /proc has none."""
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith(field + ":"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
+def usage() -> Counter[str]:
+    """Return this process's totals so far, by field of `SchedulingCounters`."""
+    now = resource.getrusage(resource.RUSAGE_SELF)
+    switches = {"voluntary_switches": now.ru_nvcsw, "involuntary_switches": now.ru_nivcsw}
+    return Counter(switches | {"minor_faults": now.ru_minflt, "major_faults": now.ru_majflt})

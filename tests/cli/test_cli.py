@@ -1,0 +1,290 @@
+"""The command line as a user meets it: real processes, exit codes, one message for each mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MAIN = "import sys; sys.argv[0] = 'harness'; from harness.cli.app import main; main()"
+TARGET = 'description = "scripted"\nruntime = "fake"\n'
+SUITE = """
+description = "two fakes and one that cannot be loaded"
+targets = ["box.toml"]
+budget = { seconds = 60, trials = 2, max_trials = 2, race = "off" }
+
+[[candidate]]
+name = "fast"
+path = "fast.fake.toml"
+
+[[candidate]]
+name = "slow"
+path = "slow.fake.toml"
+
+[[candidate]]
+name = "broken"
+path = "broken.fake.toml"
+
+[[scenario]]
+name = "interactive"
+kind = "single_stream"
+seconds = 0.2
+max_samples = 500
+
+[policy.objectives]
+latency_p50_ms = { weight = 1, target = 0.1, limit = 100 }
+"""
+
+
+def harness(folder: Path, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-P", "-c", MAIN, *arguments],
+        cwd=folder,
+        env={**os.environ, "COLUMNS": "240"},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def write_fakes(folder: Path) -> Path:
+    (folder / "box.toml").write_text(TARGET)
+    (folder / "fast.fake.toml").write_text("latency_ms = 1.0\nsigma = 0.05\n")
+    (folder / "slow.fake.toml").write_text("latency_ms = 3.0\nsigma = 0.05\n")
+    (folder / "broken.fake.toml").write_text('fail_at = "load"\n')
+    (folder / "mine.toml").write_text(SUITE)
+    return folder
+
+
+@pytest.fixture
+def fakes(tmp_path: Path) -> Path:
+    return write_fakes(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A folder in which `mine.toml` was run with --strict, and what that said."""
+    folder = write_fakes(tmp_path_factory.mktemp("done"))
+    return folder, harness(folder, "run", "mine.toml", "--strict", "--seed", "7")
+
+
+@pytest.fixture
+def ran(done, tmp_path):
+    """A copy of that folder, to do more with."""
+    return shutil.copytree(done[0], tmp_path / "ran")
+
+
+def ranking(folder: Path) -> dict:
+    (run,) = (folder / "results").iterdir()
+    return json.loads((run / "ranking.json").read_text())
+
+
+def test_a_failed_cell_is_a_row_of_its_own_and_exit_5_if_strict(done):
+    folder, finished = done
+    assert finished.returncode == 5, finished.stderr
+    assert [(row["candidate"], row["status"]) for row in ranking(folder)["rows"]] == [
+        ("fast", "measured"),
+        ("slow", "measured"),
+        ("broken", "failed"),
+    ]
+    for name in ("fast", "slow", "failed: load_error", "scripted failure"):
+        assert name in finished.stdout
+    (run,) = (folder / "results").iterdir()
+    assert {"run.json", "prepare.json", "ranking.csv", "report.md", "measurements.parquet"} <= {
+        path.name for path in run.iterdir()
+    }
+    assert json.loads((run / "run.json").read_text())["seed"] == 7
+
+
+def messages(made):
+    """Return the messages of a ranking's notes."""
+    return [note["message"] for note in made["notes"]]
+
+
+def test_ranking_again_measures_nothing_and_exits_0(ran):
+    before = sorted((ran / "results").rglob("*.npy"))
+    finished = harness(ran, "rank")
+    assert finished.returncode == 0, finished.stderr
+    assert "fast" in finished.stdout
+    assert sorted((ran / "results").rglob("*.npy")) == before
+
+
+def test_another_policy_that_nobody_keeps_exits_3(ran):
+    (ran / "strict.toml").write_text(
+        "[policy]\nlimits = { latency_p50_ms = { max = 0.01 } }\n"
+        "objectives = { latency_p50_ms = { weight = 1, target = 0.1, limit = 100 } }\n"
+    )
+    finished = harness(ran, "rank", "latest", "--policy", "strict.toml")
+    assert finished.returncode == 3, finished.stderr
+    assert "exceeds 0.01 ms" in finished.stdout
+    again = harness(ran, "rank")
+    assert again.returncode == 0, "the run's own policy is not changed by ranking with another"
+
+
+def test_show_tells_the_table_and_why_a_row_stands_where_it_stands(ran):
+    table = harness(ran, "show")
+    assert table.returncode == 0
+    assert "slow" in table.stdout
+    row = harness(ran, "show", "latest", "slow")
+    assert row.returncode == 0, row.stderr
+    assert row.stdout.startswith("slow@box")
+    assert "fast" in row.stdout
+
+
+def test_a_part_of_a_runs_name_finds_it_from_elsewhere(ran, tmp_path):
+    (run,) = (ran / "results").iterdir()
+    assert harness(tmp_path, "show", str(run)).returncode == 0
+    assert harness(tmp_path, "show", run.name[20:], "--out", str(ran / "results")).returncode == 0
+
+
+def test_fakes_without_a_suite_are_ranked_on_the_target_given(fakes):
+    finished = harness(
+        fakes, "run", "slow.fake.toml", "fast.fake.toml", "--target", "box.toml", "--quick", "--budget", "20s"
+    )
+    assert finished.returncode == 0, finished.stderr
+    made = ranking(fakes)
+    assert made["suite"] == "models"
+    assert made["rows"][0]["candidate"] == "fast"
+    assert any("inputs are synthetic" in note for note in messages(made))
+    assert not [key for row in made["rows"] for key in row["metrics"] if key in ("accuracy", "rmse")]
+
+
+@pytest.fixture
+def onnx_model():
+    pytest.importorskip("onnxruntime")
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    spec = spec_from_file_location("harness_test_models", Path(__file__).parents[1] / "models.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.doubled
+
+
+def test_two_onnx_files_need_no_suite(onnx_model, tmp_path):
+    for name in ("v1", "v2"):  # the same file name in two folders
+        (tmp_path / name).mkdir()
+        onnx_model(tmp_path / name / "model.onnx", shape=["batch", 64 if name == "v1" else "width"])
+    finished = harness(tmp_path, "run", "v1/model.onnx", "v2/model.onnx", "--quick", "--budget", "5s")
+    assert finished.returncode == 0, finished.stderr
+    made = ranking(tmp_path)
+    assert {row["candidate"] for row in made["rows"]} == {"v1-model.onnx", "v2-model.onnx"}
+    assert any("inputs are synthetic" in note for note in messages(made))
+    assert any("unknown size (width) were set to 16" in note for note in messages(made))
+    for row in made["rows"]:
+        assert "accuracy" not in row["metrics"]
+        assert row["metrics"]["latency_p50_ms"]["value"] > 0
+    (run,) = (tmp_path / "results").iterdir()
+    assert "without a suite" in (run / "report.md").read_text()
+
+
+def test_models_of_one_name_are_told_apart():
+    from harness.pipeline.request import _names
+
+    assert _names(["a.onnx", "b.pt2"]) == ["a", "b"]
+    assert _names(["a.onnx", "a.onnx"]) == ["a-1", "a-2"]
+    assert _names(["x/a.onnx", "x/a.pt2"]) == ["x-a.onnx", "x-a.pt2"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run"], "harness run: nothing to run (name a suite, or model files: harness run digits)"),
+        (["run", "digit"], "suite: unknown suite 'digit' (did you mean 'digits'?)"),
+        (["run", "mime.toml"], "mime.toml: no such file (did you mean 'mine.toml'?)"),
+        (["run", "mine.toml", "--target", "cpu-onx"], "--target: unknown target 'cpu-onx' (did you mean 'cpu-onnx'?)"),
+        (["run", "mine.toml", "--budget", "soon"], "--budget: 'soon' is not a duration above 0 (write 90s, 2m or 1h)"),
+        (["run", "mine.toml", "--budget", "0s"], "--budget: '0s' is not a duration above 0 (write 90s, 2m or 1h)"),
+        (
+            ["run", "fast.fake.toml", "mine.toml"],
+            "mine.toml: is not a model file (either one suite, or files ending in",
+        ),
+        (["run", "notes.txt"], "notes.txt: is neither a suite nor a model file (a suite ends in .toml, a model in"),
+        (["run", "fst.fake.toml"], "no such file:"),
+        (["run", "m.joblib"], "is a pickle and is refused"),
+        (["run", "--resume", "latest", "--quick"], "--resume: a resumed run is completed as it was begun"),
+        (["rank"], "results: no runs yet"),
+        (["rank", "r1"], "results: no run called 'r1'"),
+        (["init", "m.joblib"], "m.joblib: a pickle is refused"),
+        (["init", "gone.onnx"], "gone.onnx: no such file"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_use_is_one_message_and_exit_2(fakes, arguments, said):
+    (fakes / "notes.txt").touch()
+    (fakes / "m.joblib").touch()
+    finished = harness(fakes, *arguments)
+    assert finished.returncode == 2
+    assert finished.stderr.startswith("error: ")
+    assert said in finished.stderr
+    assert finished.stderr.count("\n") == 1
+    assert "Traceback" not in finished.stderr
+    assert not (fakes / "results").exists(), "a wrong command leaves no run behind"
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (("[policy.objectives]", "[policy.objectivs]"), "policy.objectivs: unknown key (did you mean 'objectives'?)"),
+        (("single_stream", "single"), "scenario[0].kind: 'single' is not one of the values (did you mean"),
+        (("target = 0.1", "target = 1000"), "lower is better for 'latency_p50_ms', so target and limit are swapped"),
+        (('targets = ["box', 'targets = ["bx'), "no such file (named by"),
+    ],
+)
+def test_a_wrong_suite_is_one_message_and_exit_2(fakes, harm, said):
+    (fakes / "mine.toml").write_text(SUITE.replace(*harm))
+    finished = harness(fakes, "run", "mine.toml")
+    assert finished.returncode == 2
+    assert said in finished.stderr
+    assert str(fakes) in finished.stderr
+    assert finished.stderr.count("\n") == 1
+
+
+def test_a_row_is_shown_by_its_place(ran):
+    first, second = (harness(ran, "show", "latest", place).stdout for place in ("1", "2"))
+    assert first.startswith("fast@box") and second.startswith("slow@box")
+    assert "there is no row '99'" in harness(ran, "show", "latest", "99").stderr
+
+
+def test_a_row_or_policy_key_that_is_not_there_comes_with_the_nearest(ran):
+    finished = harness(ran, "show", "latest", "fats@box")
+    assert (finished.returncode, finished.stderr) == (
+        2,
+        "error: ROW: there is no row 'fats@box' (did you mean 'fast@box'?)\n",
+    )
+    (ran / "other.toml").write_text("[policy.limits]\nacuracy = { max = 1 }\n")
+    finished = harness(ran, "rank", "--policy", "other.toml")
+    assert finished.returncode == 2
+    assert "unknown metric 'acuracy' (did you mean 'accuracy'?)" in finished.stderr
+
+
+@pytest.mark.parametrize("text", ["90s", "90", "1.5m", "1.5 min", "0.025h"])
+def test_durations(text):
+    from harness.pipeline.request import seconds
+
+    assert seconds(text) == 90.0
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["rank", "--help"]])
+def test_help_imports_nothing_heavy(tmp_path, arguments):
+    heavy = ("numpy", "pandas", "torch", "matplotlib", "scipy", "onnxruntime", "pyarrow", "harness.runtimes")
+    program = f"""
+import sys
+sys.argv = ["harness", *{arguments!r}]
+from harness.cli.app import main
+try:
+    main()
+except SystemExit as end:
+    found = [name for name in {heavy!r} if name in sys.modules]
+    sys.exit(f"imported: {{found}}" if found or end.code else 0)
+"""
+    finished = subprocess.run(
+        [sys.executable, "-P", "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "Usage" in finished.stdout

@@ -1,0 +1,78 @@
+"""From data to feeds: what is paired with what, what is refused and in which words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from harness.runtimes import feeds
+from harness.runtimes.base import ModelError, OutputError, Tensor, main_output
+from harness.spec.suite import Synthetic
+
+F32 = np.dtype("float32")
+X = Tensor("x", F32, ("n", 3))
+Y = Tensor("y", F32, ("n", 3))
+
+
+def rows(*shape: int, dtype: str = "float32") -> np.ndarray:
+    return np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+
+
+def test_one_input_and_one_array_are_paired_whatever_they_are_called() -> None:
+    assert list(feeds.match([X], {"images": rows(5, 3)})) == ["x"]
+
+
+def test_several_are_paired_by_name() -> None:
+    paired = feeds.match([X, Y], {"y": rows(5, 3), "x": rows(5, 3) + 100, "unused": rows(5, 1)})
+    assert (paired["x"][0, 0], paired["y"][0, 0]) == (100, 0)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "arrays", "says"),
+    [
+        ([X, Y], {"x": rows(5, 3)}, "the model wants the input 'y', which the dataset lacks; it has x"),
+        ([X, Y], {}, "the model wants the input 'x', which the dataset lacks; it has none"),
+        ([X], {"a": rows(5, 4)}, "input 'x' wants shape [n, 3], the dataset gives [rows, 4]"),
+        ([X], {"a": rows(5, 3, 1)}, "input 'x' wants shape [n, 3], the dataset gives [rows, 3, 1]"),
+        ([X], {"a": rows(5)}, "input 'x' wants shape [n, 3], the dataset gives [rows]"),
+        ([Tensor("x", np.dtype("int64"), ("n", 3))], {"a": rows(5, 3)}, "input 'x' wants int64, the dataset gives"),
+    ],
+)
+def test_what_does_not_fit_is_said(tensors: list[Tensor], arrays: dict[str, np.ndarray], says: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        feeds.match(tensors, arrays)
+    assert says in str(caught.value)
+
+
+def test_a_batch_wraps_round_and_has_the_models_dtype() -> None:
+    feed = feeds.batch([X], {"x": rows(4, 3, dtype="float64")}, 3, 3)
+    assert feed["x"].tolist() == [[9, 10, 11], [0, 1, 2], [3, 4, 5]]
+    assert feed["x"].dtype == F32 and feed["x"].flags["C_CONTIGUOUS"]
+
+
+def test_the_pool_shows_different_rows_as_far_as_there_are_any() -> None:
+    pool = feeds.pool([X], {"x": rows(10, 3)}, 4, 64)
+    assert [feed["x"][0, 0] for feed in pool] == [0, 12]
+    assert len(feeds.pool([X], {"x": rows(2, 3)}, 32, 64)) == 1
+    assert len(feeds.pool([X], {"x": rows(100, 3)}, 1, 64)) == 64
+
+
+def test_synthetic_inputs_are_the_seeds_and_the_names() -> None:
+    spec = Synthetic(rows=8, dims={"width": 5})
+    wide = Tensor("x", F32, ("n", "width", "tokens"))
+    drawn = feeds.synthesise([wide, Y], spec, 1)
+    assert (drawn["x"].shape, drawn["y"].shape) == ((8, 5, 16), (8, 3))
+    assert (feeds.synthesise([Y], spec, 1)["y"] == drawn["y"]).all()
+    assert (feeds.synthesise([Y], spec, 2)["y"] != drawn["y"]).any()
+    assert feeds.guessed_dims([wide, Y], spec) == ("tokens",)
+    with pytest.raises(ModelError, match=r"give a \[dataset\]"):
+        feeds.synthesise([Tensor("x", None, ("...",))], spec, 1)
+
+
+def test_the_output_that_counts() -> None:
+    labels, scores = np.zeros(3, dtype="int64"), np.zeros((3, 2), dtype="float32")
+    assert main_output([labels, scores], ["label", "scores"], None) is scores
+    assert main_output([labels, scores], ["label", "scores"], "label") is labels
+    assert main_output([labels], ["label"], None) is labels
+    with pytest.raises(OutputError, match="no output 'score'; it has label, scores"):
+        main_output([labels, scores], ["label", "scores"], "score")
