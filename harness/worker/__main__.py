@@ -108,4 +108,7 @@ def work(folder: Path, root: Path) -> int:
 
 if __name__ == "__main__":
     die_with_parent()
-    sys.exit(work(Path(sys.argv[1]), Path(sys.argv[2])))
+    status = work(Path(sys.argv[1]), Path(sys.argv[2]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # the evidence is on the disk; unloading a runtime would take up to a second
