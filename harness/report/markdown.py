@@ -1,8 +1,10 @@
 """`report.md`: the decision, the table, the reasons, the policy, the targets and the hosts."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from harness.evidence.files import write_whole
+from harness.evidence.run import read_prepared
 from harness.pipeline.conclude import RankedRun
 from harness.report import cells
 from harness.score.records import Ranking, Row
@@ -10,6 +12,7 @@ from harness.score.words import short_name, text_of
 from harness.spec.metrics import lookup
 from harness.spec.policy import Policy
 from harness.spec.target import Target
+from harness.spec.variant import Variant
 
 
 def write_report(ranked: RankedRun) -> None:
@@ -36,6 +39,8 @@ def report(ranked: RankedRun) -> str:
         _bullets(map(text_of, ranking.notes)),
         "## Targets",
         _bullets(_target(target) for target in record.targets),
+        "## Variants",
+        _variants(ranked.folder),
         "## Measured on",
         *(_host(facts, trials) for facts, trials in ranked.hosts),
         f"Run `{record.id}`, harness {record.harness}, seed {record.seed}, begun {record.created}.",
@@ -99,6 +104,23 @@ def _target(target: Target) -> str:
     if (p := target.price) is None:
         return text
     return f"{text}; {p.usd_per_hour} USD/h at {p.utilisation:.0%} utilisation ({p.source}, {p.as_of})"
+
+
+def _variants(folder: Path) -> str:
+    """List what each cell ran: format, precision, conversions, size, digest, and parity with the original."""
+    prepared = read_prepared(folder)
+    made = prepared.cells.items() if prepared else ()
+    return _bullets(f"`{name}`: {_variant(cell.variant)}" for name, cell in made if cell.variant is not None)
+
+
+def _variant(variant: Variant) -> str:
+    parts = [f"{variant.format} in {variant.precision}, by {', '.join(variant.steps)}" if variant.steps else "as given"]
+    parts += [f"{variant.bytes:,} bytes"] if variant.bytes is not None else []
+    parts += [f"SHA-256 `{variant.digest[:16]}…`"]
+    if (parity := variant.parity) is not None:
+        same = "" if parity.top1_agreement is None else f", the same top-1 class in {parity.top1_agreement:.2%}"
+        parts += [f"differs from its original by at most {parity.max_abs_diff:.2g}{same} ({parity.rows} rows)"]
+    return "; ".join(parts)
 
 
 def _bullets(lines: Iterable[str]) -> str:

@@ -11,6 +11,8 @@ import pytest
 from rich.console import Console
 
 from harness.errors import SpecError
+from harness.evidence.files import write_json
+from harness.evidence.run import Prepared, PreparedCell
 from harness.pipeline.conclude import conclude, load_ranked
 from harness.report.markdown import grid, report
 from harness.report.show import find_row
@@ -18,6 +20,7 @@ from harness.report.table import ranked_table
 from harness.score.records import Ranking
 from harness.score.words import name_of
 from harness.spec.diagnostics import diagnostic
+from harness.spec.variant import ParityReport, Variant
 
 RECORDED = Path(__file__).parents[1] / "recorded" / "scripted"
 
@@ -121,6 +124,29 @@ def test_what_was_written_is_what_is_shown_again(ranked):
     again = load_ranked(ranked.folder)
     assert msgspec.json.encode(again.ranking) == msgspec.json.encode(ranked.ranking)
     assert again.policy == ranked.policy
+
+
+def test_every_cell_says_which_variant_ran(ranked, tmp_path):
+    variant = Variant(
+        format="onnx",
+        precision="int8",
+        digest="abcdef0123456789ff",
+        bytes=12_345,
+        steps=("pt2-to-onnx", "onnx.fp32-to-onnx.int8"),
+        parity=ParityReport(rows=256, max_abs_diff=0.0123, top1_agreement=0.987),
+    )
+    cells = {
+        "a@box": PreparedCell(status="ok", variant=variant),
+        "b@box": PreparedCell(status="ok", variant=Variant(format="onnx", digest="1234")),
+        "c@box": PreparedCell(status="skipped", why="no runtime"),
+    }
+    write_json(tmp_path / "prepare.json", Prepared(cells=cells))
+    said = report(ranked._replace(folder=tmp_path)).split("## Variants")[1].split("##")[0].strip().splitlines()
+    assert said == [
+        "- `a@box`: onnx in int8, by pt2-to-onnx, onnx.fp32-to-onnx.int8; 12,345 bytes; SHA-256 `abcdef0123456789…`; "
+        "differs from its original by at most 0.012, the same top-1 class in 98.70% (256 rows)",
+        "- `b@box`: as given; SHA-256 `1234…`",
+    ]
 
 
 def test_every_host_is_listed_with_its_trials(ranked):
