@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -46,8 +46,11 @@ class RunningJob(Protocol):
 class Launcher(Protocol):
     """Starts jobs in one kind of place. It decides threads and limits from the host that the job runs on."""
 
-    def hold(self, what: str) -> AbstractContextManager[Launcher]:
-        """Reserve the place; yields a launcher whose jobs keep it. Raises BusyError if someone is measuring there."""
+    def hold(self, what: str, beside: Sequence[Launcher] = ()) -> AbstractContextManager[Launcher]:
+        """Reserve the place; yields a launcher whose jobs keep it. Raises BusyError if someone is measuring there.
+
+        `beside` are launchers that hold their places for the same run: a place is reserved once for all of them.
+        """
 
     def start(self, folder: Path, job: Job, terms: Terms) -> RunningJob:
         """Write `job` into `folder` and start it."""
@@ -70,8 +73,11 @@ def launchers(names: Iterable[str]) -> dict[str, Launcher]:
 @contextmanager
 def held(places: Launchers, what: str) -> Iterator[Launchers]:
     """Reserve the places of these launchers for `what`. Raises BusyError if someone else is measuring in one."""
+    ready: dict[str, Launcher] = {}
     with ExitStack() as stack:
-        yield {name: stack.enter_context(launcher.hold(what)) for name, launcher in places.items()}
+        for name, launcher in places.items():
+            ready[name] = stack.enter_context(launcher.hold(what, tuple(ready.values())))
+        yield ready
 
 
 def run_job(

@@ -5,11 +5,11 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from subprocess import DEVNULL, Popen
-from typing import ClassVar, Self
+from typing import Self
 
 import msgspec
 
@@ -17,7 +17,7 @@ from harness.errors import EvidenceError
 from harness.evidence.files import cannot_write
 from harness.evidence.folder import OUTCOME, TelemetryLog, read_events, read_outcome, write_job, write_outcome
 from harness.launch import verdict
-from harness.launch.base import PROCESS, OnPhase, RunningJob, Terms
+from harness.launch.base import PROCESS, Launcher, OnPhase, RunningJob, Terms
 from harness.launch.environment import environment, grant, host_facts
 from harness.launch.lock import machine_lock
 from harness.probes.base import Probes
@@ -37,20 +37,17 @@ class ProcessLauncher:
     """
 
     name = PROCESS
-    _held: ClassVar[dict[str, int]] = {}
 
     def __init__(self, inherit: tuple[int, ...] = ()) -> None:
-        self._inherit = inherit
+        self.inherit = inherit
         self._host = host_facts()
 
     @contextmanager
-    def hold(self, what: str) -> Iterator[Self]:
-        """Hold the machine's lock, once for all launchers of this machine in a run; children inherit it."""
+    def hold(self, what: str, beside: Sequence[Launcher] = ()) -> Iterator[Self]:
+        """Hold the machine's lock, which children inherit; a launcher of this machine `beside` has it already."""
         with ExitStack() as stack:
-            if what not in self._held:
-                self._held[what] = stack.enter_context(machine_lock(what))
-                stack.callback(self._held.pop, what)
-            yield type(self)((*self._inherit, self._held[what]))
+            held = next((each.inherit for each in beside if isinstance(each, ProcessLauncher)), None)
+            yield type(self)(held or (*self.inherit, stack.enter_context(machine_lock(what))))
 
     def command(self, folder: Path, terms: Terms) -> list[str]:
         """Return the command line of the worker; the job's deadline and signals are for the process it starts."""
@@ -69,7 +66,7 @@ class ProcessLauncher:
         begin, kills = time.monotonic_ns(), oom_kills()
         try:
             process = Popen(
-                command, stdin=DEVNULL, stdout=log, stderr=log, env=env, pass_fds=self._inherit, start_new_session=True
+                command, stdin=DEVNULL, stdout=log, stderr=log, env=env, pass_fds=self.inherit, start_new_session=True
             )
         except OSError as error:
             outcome = msgspec.structs.replace(verdict.not_started(command[0], error), launched=launched)

@@ -7,12 +7,12 @@ For fakes with a virtual clock, whose latencies no process boundary could change
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from harness.evidence.folder import TelemetryLog, write_job
-from harness.launch.base import RunningJob, Terms
+from harness.launch.base import Launcher, RunningJob, Terms
 from harness.launch.process import Ended
 from harness.spec.wire import Job
 from harness.worker.__main__ import do_job
@@ -22,7 +22,7 @@ class InlineLauncher:
     """Leaves the same files as a process; telemetry has no rows. Neither limits nor deadlines are enforced."""
 
     @contextmanager
-    def hold(self, what: str) -> Iterator[InlineLauncher]:
+    def hold(self, what: str, beside: Sequence[Launcher] = ()) -> Iterator[InlineLauncher]:
         """Reserve nothing: no time is measured."""
         yield self
 
