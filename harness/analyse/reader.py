@@ -61,10 +61,7 @@ class RunReader:
         if block not in self._trials[cell]:
             self.refresh()
         trial = self._trials[cell].get(block)
-        if trial is None:
-            return None
-        launched = trial.outcome.launched
-        return (launched.wall_ns if launched else trial.outcome.duration_ns) / 1e9
+        return None if trial is None else trial.outcome.wall_s
 
     def has_tails(self, names: Sequence[str], samples: int) -> bool:
         """Whether every trial of these cells has samples enough for the extreme percentile."""

@@ -15,7 +15,7 @@ from harness.spec.arrays import Array
 from harness.spec.scenario import decode_hook
 
 T = TypeVar("T")
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -45,7 +45,7 @@ def write_json(path: Path, value: object) -> None:
 def cannot_write(path: Path, error: OSError) -> EvidenceError:
     """Return the error of a failed write: where it failed and how to mend it."""
     mend = "make it writable, or choose another folder with --out DIR"
-    if error.errno in _NO_ROOM:
+    if error.errno in NO_ROOM:
         mend = "free some space; `harness run --resume` goes on from what is finished"
     return EvidenceError(f"{path}: cannot write evidence: {error.strerror or error} ({mend})")
 

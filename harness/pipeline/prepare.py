@@ -56,9 +56,8 @@ class Preparation:
     def check(self, target: Target) -> Checked:
         """Ask in a fresh process if `target` can be used here. Raises SpecError if its runtime or options are wrong."""
         self._say(f"checking target {target.name}")
-        begin = time.monotonic()
         outcome = self._do(f"target-{target.name}", CheckTarget(target=target), target.launcher, target.python)
-        return Checked(outcome, time.monotonic() - begin)
+        return Checked(outcome, outcome.wall_s)
 
     def dataset(self) -> Data:
         """Make the dataset's arrays. Raises SpecError if that is not possible, or an earlier attempt had other rows."""

@@ -197,6 +197,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     launched: Launched | None = None
     schema: str = "harness/outcome/2"
 
+    @property
+    def wall_s(self) -> float:
+        """Wall seconds of the job: as the launcher measured them, else the child's own."""
+        return (self.launched.wall_ns if self.launched else self.duration_ns) / 1e9
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A phase mark of the child: name, CLOCK_MONOTONIC stamp (ns), and the measured processes where they change."""

@@ -3,7 +3,6 @@
 Paths in the job are relative to ROOT, the staging root.
 """
 
-import errno
 import os
 import sys
 import time
@@ -15,6 +14,7 @@ import msgspec
 
 from harness.convert.convert import convert
 from harness.errors import EvidenceError
+from harness.evidence.files import NO_ROOM
 from harness.evidence.folder import EventLog, read_job, write_outcome
 from harness.runtimes.base import ModelError, OutputError, out_of_memory
 from harness.spec.variant import Variant
@@ -24,7 +24,6 @@ from harness.worker.process import die_with_parent, limit_memory
 from harness.worker.target import check_target, describe
 from harness.worker.trial import run_trial
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _EARLY_PHASES = ("", "hello", "import", "load", "loaded", "first", "prepare", "convert")
 
 
@@ -60,7 +59,7 @@ def attempt(job: Job, folder: Path, log: EventLog) -> Outcome:
         return perform(job, folder, log)
     except Exception as error:  # the outermost edge: a model may raise anything
         cause = error.__cause__ if isinstance(error, EvidenceError) else error
-        if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
+        if isinstance(cause, OSError) and cause.errno in NO_ROOM:
             raise
         traceback.print_exception(error)
         text = str(error).strip() or type(error).__name__

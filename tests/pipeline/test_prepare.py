@@ -266,3 +266,19 @@ def test_what_is_staged_is_refused_when_its_content_changes(tmp_path, monkeypatc
 
 def refused(path, target):
     raise PermissionError(1, "Operation not permitted")
+
+
+def test_a_check_that_an_earlier_attempt_did_keeps_its_start_up_time(tmp_path):
+    """A resumed run plans its windows by it: it must not be the time that reading the outcome took."""
+    target = Target(name="t", description="d", runtime="fake")
+    suite = Suite(name="s", description="", targets=("t",), candidate=(Candidate(name="m", path="m.fake.toml"),))
+    record = RunRecord(
+        id="r", created="2026-01-01", suite=suite, suite_file="s.toml", base=str(tmp_path), targets=(target,), seed=0
+    )
+
+    def seconds() -> float:
+        places = {PROCESS: InlineLauncher()}
+        return Preparation(tmp_path / "run", record, places, lambda text: None).check(target).seconds
+
+    first = seconds()
+    assert first > 0 and seconds() == first
