@@ -34,6 +34,7 @@ def test_power_matches_a_published_case_and_inverts():
     assert blocks_needed(0.05, 0.02 * math.sqrt(2)) == 6  # +5 % at 2 % process spread
     assert minimum_detectable(10, 0.02 * math.sqrt(2)) == pytest.approx(0.0327, abs=2e-4)
     assert blocks_needed(0.0, 1.0) is None and blocks_needed(1.0, 0.0) == 2
+    assert blocks_needed(0.03, 1.0) is None, "11,677 would be needed: more than is promised"
     assert minimum_detectable(1, 0.1) == math.inf and minimum_detectable(5, 0.0) == 0.0
 
 

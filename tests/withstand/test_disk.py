@@ -75,6 +75,17 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, disk: Di
     assert {path.name for path in disk.path.iterdir()} == {"kept", "balloon"}, "no half of a copy is left"
 
 
+def test_a_damaged_entry_of_the_cache_is_replaced(tmp_path: Path) -> None:
+    made, kept = tmp_path / "made", tmp_path / "kept"
+    for folder in (made, kept):
+        folder.mkdir()
+        (folder / "model.onnx").write_bytes(bytes(100))
+        write_outcome(folder, Outcome(status="ok", files={"model.onnx": 100}))
+    (kept / "model.onnx").write_bytes(b"cut")
+    assert store(made, kept) == kept
+    assert (kept / "model.onnx").read_bytes() == bytes(100)
+
+
 def test_results_that_became_read_only(tmp_path: Path, disk: Disk) -> None:
     suite = write_suite(tmp_path / "s", {"a": {}, "b": {}})
     assert run_cli("run", suite, "--out", disk.path).returncode == 0
