@@ -28,13 +28,6 @@ _FOLDER = "prepare"
 _FIRST_TIMEOUT_S = 300.0
 
 
-class Checked(NamedTuple):
-    """A checked target: the outcome, and the seconds that a process with this runtime takes to start."""
-
-    outcome: Outcome
-    seconds: float
-
-
 class Data(NamedTuple):
     """The dataset's folder, relative to the run's (None: inputs are synthetic), and the digest of each split."""
 
@@ -53,11 +46,10 @@ class Preparation:
         self._folder, self._record, self._places, self._say = folder, record, places, say
         self._made: dict[tuple[str, str, tuple[str, ...], str], PreparedCell] = {}
 
-    def check(self, target: Target) -> Checked:
+    def check(self, target: Target) -> Outcome:
         """Ask in a fresh process if `target` can be used here. Raises SpecError if its runtime or options are wrong."""
         self._say(f"checking target {target.name}")
-        outcome = self._do(f"target-{target.name}", CheckTarget(target=target), target.launcher, target.python)
-        return Checked(outcome, outcome.wall_s)
+        return self._do(f"target-{target.name}", CheckTarget(target=target), target.launcher, target.python)
 
     def dataset(self) -> Data:
         """Make the dataset's arrays. Raises SpecError if that is not possible, or an earlier attempt had other rows."""
@@ -74,10 +66,10 @@ class Preparation:
             raise SpecError(self._record.suite_file, "the dataset has changed since the run began", mend)
         return Data(f"{_FOLDER}/dataset", outcome.digests)
 
-    def cell(self, cell: Cell, checked: Checked, data: Data) -> PreparedCell:
-        """Make what `cell` needs in order to run, or say why it cannot."""
-        if checked.outcome.status != "ok":
-            return PreparedCell(status="skipped", why=f"target not available here: {checked.outcome.message}")
+    def cell(self, cell: Cell, checked: Outcome, data: Data) -> PreparedCell:
+        """Make what `cell` needs in order to run, or say why it cannot; `checked` is the check of its target."""
+        if checked.status != "ok":
+            return PreparedCell(status="skipped", why=f"target not available here: {checked.message}")
         try:
             own = self.variant(cell.candidate)
         except OSError as error:
@@ -86,13 +78,13 @@ class Preparation:
         if cell.candidate.sha256 is not None and own.digest != cell.candidate.sha256:
             why = f"sha256 of {cell.candidate.path} is {own.digest}, the suite pins {cell.candidate.sha256}"
             return PreparedCell(status="failed", failure="load_error", why=why)
-        start, loads = Form(own.format, own.precision), checked.outcome.formats
+        start, loads = Form(own.format, own.precision), checked.formats
         steps = chain(start, loads, cell.target.precision)
         if steps is None:
             wanted = f"{cell.target.runtime} loads {', '.join(loads)} in {cell.target.precision}"
             return PreparedCell(status="skipped", why=f"{wanted}; no conversion leads there from {start}")
         prepared = PreparedCell(status="ok", variant=own) if not steps else self._converted(cell, own, steps, data)
-        return msgspec.structs.replace(prepared, overhead_s=checked.seconds)
+        return msgspec.structs.replace(prepared, overhead_s=checked.wall_s)
 
     def variant(self, candidate: Candidate) -> Variant:
         """Stage a candidate's own files and describe them, with the digest of their content."""
@@ -202,17 +194,17 @@ class Preparation:
 def refuse_unused_options(target: Target, prepared: Iterable[PreparedCell]) -> None:
     """Refuse an option of `[conversion]` that no conversion for this target takes.
 
-    Raises SpecError if there is one. Not where a conversion failed, which might have taken it.
+    Raises SpecError if there is one. Not where a conversion failed, which might have taken it, nor where nothing is
+    converted: the target may be unavailable here, or load what it is given.
     """
     cells = list(prepared)
     if any(cell.status == "failed" and cell.variant is None for cell in cells):
         return
-    variants = [cell.variant for cell in cells if cell.variant is not None]
+    variants = [cell.variant for cell in cells if cell.variant is not None and cell.variant.steps]
     unused = sorted(set(target.conversion).difference(*(variant.options for variant in variants)))
-    if unused:
+    if variants and unused:
         steps = dict.fromkeys(step for variant in variants for step in variant.steps)
-        what = f"no option of {', '.join(steps)}" if steps else "nothing is converted for this target"
-        raise SpecError(f"target '{target.name}'", f"conversion.{unused[0]}: {what}")
+        raise SpecError(f"target '{target.name}'", f"conversion.{unused[0]}: no option of {', '.join(steps)}")
 
 
 def prepare(folder: Path, record: RunRecord, observer: Observer, places: Launchers) -> Prepared:

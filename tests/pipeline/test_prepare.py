@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from harness.errors import SpecError
-from harness.evidence.run import Cell, RunRecord
+from harness.evidence.run import Cell, PreparedCell, RunRecord
 from harness.launch.base import PROCESS
 from harness.pipeline.artefacts import cache_folder, cache_key, digest_of, refuse_changed, stage
-from harness.pipeline.prepare import Checked, Preparation
+from harness.pipeline.prepare import Preparation, refuse_unused_options
 from harness.selftest.inline import InlineLauncher
 from harness.spec import plugins
 from harness.spec.suite import Candidate, Dataset, Parity, Source, Suite
@@ -71,7 +71,7 @@ class DraftToFake:
         return "m.fake.toml"
 '''
 STEPS = ("sketch-to-draft", "draft.fp32-to-fake.int8")
-LOADS_FAKE = Checked(Outcome(status="ok", formats=("fake",)), 0.5)
+LOADS_FAKE = Outcome(status="ok", formats=("fake",), duration_ns=500_000_000)
 ROWS = np.arange(20, dtype=np.float32).reshape(20, 1) % 5
 
 
@@ -278,7 +278,17 @@ def test_a_check_that_an_earlier_attempt_did_keeps_its_start_up_time(tmp_path):
 
     def seconds() -> float:
         places = {PROCESS: InlineLauncher()}
-        return Preparation(tmp_path / "run", record, places, lambda text: None).check(target).seconds
+        return Preparation(tmp_path / "run", record, places, lambda text: None).check(target).wall_s
 
     first = seconds()
     assert first > 0 and seconds() == first
+
+
+def test_options_of_a_target_that_converts_nothing_here_do_not_stop_the_run():
+    """It is not available, or every candidate is in its form already; another target can still be measured."""
+    target = Target(name="t", description="d", runtime="fake", conversion={"latency_ms": 1.0})
+    given = PreparedCell(status="ok", variant=Variant(format="fake"))
+    refuse_unused_options(target, [PreparedCell(status="skipped", why="target not available here"), given])
+    made = PreparedCell(status="ok", variant=Variant(format="fake", steps=("sketch-to-fake",)))
+    with pytest.raises(SpecError, match=r"conversion\.latency_ms: no option of sketch-to-fake"):
+        refuse_unused_options(target, [given, made])
