@@ -38,7 +38,7 @@ format: setup ## put the code into its standard form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-overhead: setup ## what measuring costs: hot loop against a bare loop, recording, the parent's CPU share
+overhead: setup ## what measuring costs, and what it gains; one figure: tests/overhead/report.py --only rounds
 	$(BIN)/python -m pytest tests/overhead --benchmark-only --benchmark-disable-gc -p no:cacheprovider
 	$(BIN)/python tests/overhead/report.py
 
@@ -48,7 +48,7 @@ selftest: setup ## prove the instrument honest
 race-simulation: setup ## the race's error rate and saving, simulated
 	$(BIN)/python tests/stats/race_simulation.py
 
-decision-bench: setup ## the race against measuring everything, on real models with one seed
+decision-bench: setup ## the race against measuring everything, on real models
 	$(BIN)/python tests/overhead/decision_bench.py
 
 nightly: setup ## the whole suite, nothing dropped, strict

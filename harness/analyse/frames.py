@@ -11,10 +11,14 @@ from harness.evidence.run import find
 from harness.score.records import Ranking, Row
 from harness.spec.metrics import lookup, split_key
 
-COLUMNS = ("candidate", "target", "scenario", "metric", "value", "low", "high", "n", "trials", "unit", "basis")
+COLUMNS = (
+    *("candidate", "target", "scenario", "metric"),
+    *("value", "low", "high", "n", "effective_n", "trials", "unit", "basis"),
+)
+_FLOATS = ("value", "low", "high", "effective_n")
 _PLAIN = (
-    *("candidate", "target", "status", "failure", "eligible", "rank", "rank_low", "rank_high", "tie"),
-    *("score", "score_low", "score_high", "p_best", "pareto"),
+    *("candidate", "target", "status", "failure", "eligible", "place", "rank_low", "rank_high"),
+    *("may_be_best", "score", "score_low", "score_high", "p_best", "pareto"),
 )
 
 
@@ -33,7 +37,7 @@ def measurements(ranking: Ranking, first_scenario: str) -> pd.DataFrame:
         for row in ranking.rows
         for key, m in row.metrics.items()
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(("value", "low", "high"), "float64"))
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(_FLOATS, "float64"))
 
 
 def _scenario_and_key(key: str, first: str) -> tuple[str | None, str]:

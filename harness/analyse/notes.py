@@ -1,9 +1,13 @@
 """What must be said beside a ranking: how measuring ended, what was assumed, what evidence cannot be used."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date
+from statistics import fmean
 
 from harness.analyse.reader import RunReader
+from harness.analyse.requests import disturbed_share
+from harness.analyse.trials import TrialMetrics, host_fractions
 from harness.cost.hourly import is_old
 from harness.errors import EvidenceError
 from harness.evidence.folder import read_job
@@ -22,7 +26,7 @@ def notes_of(reader: RunReader, race: RaceRecord, policy: Policy | None) -> list
         text = f"the race ended in a tie: {listed(race.tied)} cannot differ from the leader by more than the margin"
         notes.append(diagnostic("race_tied", text, cells=[*race.tied]))
     if reader.record.synthetic_policy and policy is None:
-        text = "no suite was given: ranked by p99 alone; write a suite with `harness init` for more"
+        text = "no suite was given: only speed is judged; write a suite with `harness init` for more"
         notes.append(diagnostic("no_suite", text))
     fraction = _shortest_window(reader)
     if fraction < 0.995:
@@ -34,7 +38,41 @@ def notes_of(reader: RunReader, race: RaceRecord, policy: Policy | None) -> list
             f"ranked by another policy than the race was run by; {', '.join(names)} had left that race before its end"
         )
         notes.append(diagnostic("other_policy", text, cells=[*names]))
-    return [*notes, *race.notes, *_money(reader.record), *reader.notes()]
+    return [*notes, *race.notes, *_money(reader.record), *_host(reader), *reader.notes()]
+
+
+def _host(reader: RunReader) -> list[Diagnostic]:
+    """Say once what the host did beside the trials: slices that it disturbed, stolen time, other processes' time.
+
+    Other processes are told by trials that ran alone: in a block of forks, other cells' processes are among them.
+    """
+    trials = {c.name: [t for t in reader.trials(c.name) if t.outcome.status == "ok"] for c in reader.cells}
+    fractions = [
+        (t, found) for each in trials.values() for t in each if (found := host_fractions(t.folder)) is not None
+    ]
+    alone = [found.others for trial, found in fractions if trial.outcome.fresh]
+    steal = fmean(found.steal for _, found in fractions) if fractions else None
+    others = fmean(alone) if alone else None
+    shares = {name: share for name, each in trials.items() if (share := _share(each)) is not None}
+    whole = [name for name, share in shares.items() if share == 1.0]
+    share = fmean(shares.values()) if shares else None
+    said = [
+        "" if share is None else f"{share:.0%} of slices were disturbed",
+        "" if steal is None else f"the hypervisor took {steal:.1%} of all CPU time",
+        "" if others is None else f"other processes took {others:.1%}",
+        f"every slice of {listed(whole)}, so that nothing shows whether it changed these results" if whole else "",
+    ]
+    text = "; ".join(each for each in said if each)
+    if not text:
+        return []
+    told = f"the host: {text}"
+    return [diagnostic("host_noise", told, disturbed=share, steal=steal, others=others, all_disturbed=[*whole])]
+
+
+def _share(trials: Sequence[TrialMetrics]) -> float | None:
+    with suppress(EvidenceError):  # damaged slices are named with their row
+        return disturbed_share(trials)
+    return None
 
 
 def _shortest_window(reader: RunReader) -> float:

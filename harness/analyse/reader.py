@@ -4,12 +4,24 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.analyse.cells import QualityData, entry
-from harness.analyse.trials import TrialMetrics, read_trial
+from harness.analyse.cells import CellEvidence, entry
+from harness.analyse.quality import QualityData
+from harness.analyse.trials import TrialMetrics, read_cold, read_trial
 from harness.errors import EvidenceError
 from harness.evidence.files import read_array
 from harness.evidence.folder import PREDICTIONS
-from harness.evidence.run import Cell, Drop, Prepared, PreparedCell, RunRecord, cells, read_prepared, read_run
+from harness.evidence.run import (
+    Cell,
+    Drop,
+    Prepared,
+    PreparedCell,
+    RunRecord,
+    cells,
+    read_block,
+    read_prepared,
+    read_run,
+    trial_folder,
+)
 from harness.scenarios.base import kind
 from harness.score.records import Entry
 from harness.score.words import listed
@@ -27,41 +39,64 @@ class RunReader:
         self.prepared = prepared or Prepared(cells={})
         self.cells: tuple[Cell, ...] = cells(record.suite, record.targets)
         self._trials: dict[str, dict[int, TrialMetrics]] = {cell.name: {} for cell in self.cells}
+        self._cold: dict[str, dict[int, TrialMetrics]] = {cell.name: {} for cell in self.cells}
         self._damaged: dict[Path, str] = {}
         self._lost: dict[Path, str] = {}
 
     def refresh(self) -> None:
         """Read the trials that ended since the last time; what is damaged is noted, not used."""
         for cell in self.cells:
-            for folder in sorted((self.folder / "cells" / cell.name).glob("trial-[0-9]*")):
-                number = folder.name.removeprefix("trial-")
-                if number.isdigit() and int(number) - 1 not in self._trials[cell.name]:
-                    self._read(cell, folder, int(number) - 1)
+            for known, prefix in ((self._trials, "trial-"), (self._cold, "cold-")):
+                for folder in sorted((self.folder / "cells" / cell.name).glob(f"{prefix}[0-9]*")):
+                    number = folder.name.removeprefix(prefix)
+                    if number.isdigit():
+                        self._read(known[cell.name], folder, int(number) - 1)
 
-    def _read(self, cell: Cell, folder: Path, block: int) -> None:
+    def _read(self, known: dict[int, TrialMetrics], folder: Path, number: int) -> None:
+        """Read a trial that is not known yet."""
+        if number in known:
+            return
+        cold = folder.name.startswith("cold-")
         try:
-            trial = read_trial(folder, block, self.record.suite.scenario)
+            trial = read_cold(folder, number) if cold else read_trial(folder, number, self.record.suite.scenario)
         except EvidenceError as error:
             self._damaged[folder] = str(error)
             return
         if trial is not None:
-            self._trials[cell.name][block] = trial
+            known[number] = trial
             self._damaged.pop(folder, None)
 
     def trials(self, cell: str) -> list[TrialMetrics]:
         """Return a cell's trials in block order."""
         return [trial for _, trial in sorted(self._trials[cell].items())]
 
+    def cold(self, cell: str) -> list[TrialMetrics]:
+        """Return a cell's cold trials in their order; `cold-01` is number 0."""
+        return [trial for _, trial in sorted(self._cold[cell].items())]
+
     def failed(self, cell: str, through: int) -> bool:
         """Whether a trial of the cell failed in the first `through` blocks."""
-        return any(t.outcome.status != "ok" and t.block < through for t in self._trials[cell].values())
+        trials = self._evidence(cell, through)
+        return any(trial.outcome.status != "ok" for each in trials for trial in each)
+
+    def has_evidence(self, cell: str, block: int) -> bool:
+        """Whether the trial of a cell in a block has ended, and its files are whole."""
+        self._read(self._trials[cell], trial_folder(self.folder, cell, block), block)
+        return block in self._trials[cell]
 
     def seconds_of(self, cell: str, block: int) -> float | None:
         """Return the wall seconds of a trial that has ended, launch included; None when it has to be run."""
-        if block not in self._trials[cell]:
-            self.refresh()
-        trial = self._trials[cell].get(block)
-        return None if trial is None else trial.outcome.wall_s
+        return self._trials[cell][block].outcome.wall_s if self.has_evidence(cell, block) else None
+
+    def block_seconds(self, block: int) -> float | None:
+        """Return the wall seconds of a block that has ended; None before. Raises EvidenceError if damaged."""
+        record = read_block(self.folder, block)
+        return None if record is None else record.wall_s
+
+    def _evidence(self, cell: str, through: int | None) -> tuple[list[TrialMetrics], list[TrialMetrics]]:
+        """Return trials and cold trials by the first `through` blocks; the first cold one is from before them."""
+        trials = [trial for trial in self.trials(cell) if through is None or trial.block < through]
+        return trials, [trial for trial in self.cold(cell) if through is None or trial.block <= through]
 
     def has_tails(self, names: Sequence[str], samples: int) -> bool:
         """Whether every trial of these cells has samples enough for the extreme percentile."""
@@ -82,13 +117,13 @@ class RunReader:
 
         Cost depends on the policy's latency limit. `dropped` is why cells left the race.
         """
-        reference = self._reference()
+        reference, first = self._reference(), self.record.suite.scenario[0].name
         found = []
         for cell in self.cells:
             prepared = self.prepared.cells.get(cell.name, PreparedCell(status="skipped", why="never prepared"))
-            trials = [t for t in self.trials(cell.name) if through is None or t.block < through]
             data = QualityData(self._split("labels"), self._split("weights"), self._predictions(cell.name), reference)
-            found.append(entry(cell, prepared, trials, policy, data, (dropped or {}).get(cell.name)))
+            evidence = CellEvidence(*self._evidence(cell.name, through), data)
+            found.append(entry(cell, prepared, evidence, policy, first, (dropped or {}).get(cell.name)))
         return found
 
     def notes(self) -> tuple[Diagnostic, ...]:
@@ -98,7 +133,7 @@ class RunReader:
         found = [diagnostic("evidence_damaged", text) for text in damaged]
         said: dict[str, tuple[Diagnostic, list[str]]] = {}
         for cell in self.cells:
-            for trial in self.trials(cell.name)[:1]:
+            for trial in (*self.cold(cell.name), *self.trials(cell.name))[:1]:
                 for note in trial.outcome.notes:
                     said.setdefault(note.message, (note, []))[1].append(cell.name)
         found += [
@@ -114,7 +149,8 @@ class RunReader:
         return read_array(path) if path.exists() else None
 
     def _predictions(self, cell: str) -> Array | None:
-        for trial in self.trials(cell):
+        """Open what a cell predicted: the first cold trial's, else (runs before there were any) a trial's."""
+        for trial in (*self.cold(cell), *self.trials(cell)):
             path = trial.folder / PREDICTIONS
             if trial.outcome.status == "ok" and PREDICTIONS in trial.outcome.files:
                 try:

@@ -6,16 +6,19 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
+from harness.analyse.disturbance import disturbance
 from harness.analyse.reader import RunReader
 from harness.analyse.trials import TrialMetrics, bounds, certificate
 from harness.score.records import Entry
 from harness.score.words import name_of, short_name
 from harness.spec.diagnostics import Diagnostic, diagnostic
-from harness.spec.policy import Policy, keys_of
+from harness.spec.policy import Policy
 from harness.stats.changepoint import classify
 
 _SHAPES = {"flat": "flat", "warmup": "still warming up", "slowdown": "slowing down", "no_steady_state": "unsteady"}
 _READ = 100_000
+_LOOKS = 5
+"""Trials of a cell that are looked at for the shape of their samples, evenly over its blocks: a look takes 16 ms."""
 
 
 def remarked(entries: Sequence[Entry], reader: RunReader, policy: Policy) -> list[Entry]:
@@ -27,7 +30,7 @@ def remarked(entries: Sequence[Entry], reader: RunReader, policy: Policy) -> lis
 def _remarked(entry: Entry, trials: Sequence[TrialMetrics], policy: Policy, first: str) -> Entry:
     if entry.status not in ("measured", "dropped"):
         return entry
-    found = [*_certified(trials, policy, first), *_bases(entry, policy), *_shapes(trials, first)]
+    found = [*_certified(trials, policy, first), *disturbance(entry, trials, policy), *_shapes(trials, first)]
     named = [msgspec.structs.replace(each, subject=name_of(entry)) for each in found]
     return msgspec.structs.replace(entry, diagnostics=(*entry.diagnostics, *named))
 
@@ -36,7 +39,7 @@ def _certified(trials: Sequence[TrialMetrics], policy: Policy, first: str) -> li
     """Say, for each latency limit, what the samples certify; nothing where they leave it open."""
     said = []
     for key, bound in bounds(policy).items():
-        if all(key in trial.quantiles for trial in trials):
+        if all(key in trial.timed for trial in trials):
             found = certificate(trials, key, bound, first)
             if found != "undecided":
                 word = "kept" if found == "holds" else "broken"
@@ -45,16 +48,10 @@ def _certified(trials: Sequence[TrialMetrics], policy: Policy, first: str) -> li
     return said
 
 
-def _bases(entry: Entry, policy: Policy) -> list[Diagnostic]:
-    """Name the metrics whose interval is the one within trials, because it is wider than between them."""
-    inside = [key for key in keys_of(policy) if key in entry.metrics and entry.metrics[key].basis == "within"]
-    text = "the interval of {} is the one within trials; it is wider than the one between them"
-    return [diagnostic("interval_within", text.format(short_name(key)), metric=key) for key in inside]
-
-
 def _shapes(trials: Sequence[TrialMetrics], first: str) -> list[Diagnostic]:
-    """Say how samples ran within the trials, where they were not all flat."""
-    latencies = [found for trial in trials if (found := trial.latencies(first)) is not None]
+    """Say how samples ran within the trials looked at, where they were not all flat."""
+    some = [trials[i] for i in sorted({*np.linspace(0, len(trials) - 1, _LOOKS).round().astype(int).tolist()})]
+    latencies = [found for trial in some if (found := trial.latencies(first)) is not None]
     shapes = Counter(classify(np.array(each[:_READ])) for each in latencies)
     if not shapes or set(shapes) == {"flat"}:
         return []

@@ -1,79 +1,77 @@
-"""Which difference the blocks of a run can detect, and how many samples a trial of it is worth."""
+"""Which difference the blocks of a run can tell, at the level that the ranking really uses."""
 
 import math
 from collections.abc import Sequence
-from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
+from scipy import special
 
-from harness.analyse.trials import TrialMetrics
+from harness.score.compare import gap_of, pairs_of, sum_of_noise
+from harness.score.estimate import estimate, t_quantile
 from harness.score.records import Entry
+from harness.score.settle import Gap, steps_from
 from harness.score.words import short_name
-from harness.spec.arrays import Floats
 from harness.spec.diagnostics import Diagnostic, diagnostic
-from harness.spec.metrics import PERCENTILES, lookup
+from harness.spec.metrics import lookup
 from harness.spec.policy import Policy
-from harness.stats.paired import blocks_needed, log_ratios, minimum_detectable, samples_per_trial, split
-from harness.stats.quantiles import samples_needed
+from harness.stats.ranksets import ALPHA
 
 POWER = 0.9
 FINE = 0.02
-"""The difference called a tie; the note says how many blocks would detect it."""
+"""The difference called a tie; the note says how many blocks would find it."""
+
+
+class _Seen(NamedTuple):
+    """The noise of the typical pair, the blocks most rows have, and how many rows are compared."""
+
+    gap: Gap
+    blocks: int
+    rows: int
 
 
 def sensitivity(entries: Sequence[Entry], policy: Policy) -> Diagnostic | None:
-    """Say which ratio of the first positive objective the run's blocks detect; None where that is not known.
+    """Say which ratio of the first positive objective a pair of rows must differ by to be told apart.
 
-    The spread is the median, over pairs of rows, of the standard deviation of log-ratios within blocks.
+    As the ranking does it: differences within blocks, variances moderated by the noise of all rows, and the level
+    that holds for all pairs at once, before any is told apart. None where that is not known.
     """
     for key in policy.objectives:
-        trials = [np.array(e.trials[key]) for e in entries if lookup(key).scale == "log" and key in e.trials]
-        spreads, blocks = _spreads(trials)
-        if spreads:
-            sd = float(np.median(spreads))
-            found = np.expm1(minimum_detectable(blocks, sd, power=POWER))
-            wanted = blocks_needed(float(np.log1p(FINE)), sd, power=POWER)
+        seen = _seen(entries, key) if lookup(key).scale == "log" else None
+        if seen is not None:
+            level = ALPHA / (seen.rows * (seen.rows - 1))
+            found, wanted = math.expm1(_detectable(seen.gap, level)), _blocks_wanted(seen, level)
             finer = f"; {FINE:.0%} would take about {wanted}" if wanted is not None and found > FINE else ""
-            text = (
-                f"{blocks} blocks find a difference of {found:.1%} in {short_name(key)} with {POWER:.0%} power{finer}"
+            text = f"{seen.blocks} blocks tell any two of {seen.rows} rows apart that differ by {found:.1%} in "
+            text += f"{short_name(key)}, in {POWER:.0%} of runs{finer}"
+            return diagnostic(
+                "sensitivity", text, metric=key, blocks=seen.blocks, rows=seen.rows, ratio=found, wanted_blocks=wanted
             )
-            return diagnostic("sensitivity", text, metric=key, blocks=blocks, ratio=float(found), wanted_blocks=wanted)
     return None
 
 
-def _spreads(trials: Sequence[Floats]) -> tuple[list[float], int]:
-    """Return the spread of each pair of rows that share three blocks or more, and the blocks most rows have."""
-    spreads: list[float] = []
-    for one, other in combinations(trials, 2):
-        shared = min(len(one), len(other))
-        ratios = log_ratios(one[:shared], other[:shared])
-        ratios = ratios[np.isfinite(ratios)]
-        if len(ratios) >= 3:
-            spreads.append(float(ratios.std(ddof=1)))
-    counts = [int(np.isfinite(each).sum()) for each in trials]
-    return [sd for sd in spreads if sd > 0], int(np.median(counts)) if counts else 0
-
-
-FEWEST_TRIALS = 3
-LEAST = 2 * samples_needed(PERCENTILES["latency_p99_ms"])
-_READ = 20_000
-
-
-def samples_wanted(trials: Sequence[TrialMetrics], scenario: str, overhead_s: float) -> int | None:
-    """Return the samples per trial of a cell that make the mean most precise for its cost; None: too early to say.
-
-    The optimum of Kalibera & Jones (ISMM 2013) on the logarithms of samples, rounded up to a power of two,
-    never below what a two-sided p99 interval needs twice over. Starting a trial takes `overhead_s` beside measuring.
-    """
-    windows = [_window(trial, scenario) for trial in trials]
-    if len(trials) < FEWEST_TRIALS or any(len(window) < 2 for window in windows):
+def _seen(entries: Sequence[Entry], key: str) -> _Seen | None:
+    """Measure the noise of pairs that share three blocks or more; the typical one has the median variance."""
+    found = [each for entry in entries if (each := estimate(entry, key)) is not None and each.certain and each.log]
+    enough = [each for each in found if each.ran.sum() >= 3]
+    pairs = pairs_of(np.zeros(len(enough)), [sum_of_noise([(each, 1.0)]) for each in enough])
+    gaps = [gap_of(pairs, i, j) for i in range(len(enough)) for j in range(i)]
+    noisy = [gap for gap in gaps if 0 < gap.by_blocks < math.inf]
+    if not noisy:
         return None
-    per_sample = float(np.median(np.concatenate(windows))) / 1e9
-    parts = split([np.log(window) for window in windows])
-    best = samples_per_trial(parts, max(overhead_s, 1e-3), max(per_sample, 1e-9))
-    return max(LEAST, 1 << math.ceil(math.log2(best)))
+    blocks = int(np.median([each.ran.sum() for each in enough]))
+    return _Seen(sorted(noisy, key=lambda gap: gap.error)[len(noisy) // 2], blocks, len(found))
 
 
-def _window(trial: TrialMetrics, scenario: str) -> Floats:
-    latencies = trial.latencies(scenario)
-    return np.zeros(0) if latencies is None else np.maximum(latencies[:_READ].astype(np.float64), 1.0)
+def _detectable(gap: Gap, level: float) -> float:
+    """Return the difference that a one-sided test at `level` finds with the power wanted; from the noncentral t."""
+    critical = t_quantile(1.0 - level, gap.df)
+    if math.isinf(gap.df):
+        return (critical + t_quantile(POWER, math.inf)) * gap.error
+    return float(special.nctdtrinc(gap.df, 1.0 - POWER, critical)) * gap.error
+
+
+def _blocks_wanted(seen: _Seen, level: float) -> int | None:
+    """Return the blocks after which `FINE` would be found; None if no affordable number is enough."""
+    steps = steps_from(seen.blocks)
+    return next((n for n in steps if _detectable(seen.gap.after(seen.blocks, n), level) <= math.log1p(FINE)), None)

@@ -1,4 +1,4 @@
-"""One trial's folder → its metrics: a value per metric, percentiles with intervals, warnings."""
+"""One trial's folder → its metrics: a value per metric, percentiles, warnings; and its requests."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -6,10 +6,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.errors import SpecError
-from harness.evidence.folder import read_outcome, read_requests, telemetry_changes
+from harness.errors import EvidenceError, SpecError
+from harness.evidence.files import read_array
+from harness.evidence.folder import (
+    LATENCY,
+    SLICE_COLUMNS,
+    SLICES,
+    read_outcome,
+    read_requests,
+    telemetry_changes,
+)
 from harness.scenarios.base import NS_PER_MS, MeasuredWindow, kind
-from harness.spec.arrays import Array
+from harness.spec.arrays import Array, Integers
 from harness.spec.metrics import PERCENTILES, metric_names, split_key
 from harness.spec.policy import Policy
 from harness.spec.scenario import Scenario, kind_of
@@ -17,21 +25,22 @@ from harness.spec.wire import Outcome, Window
 from harness.stats.certify import Certificate, certify_in_order, planned_looks
 from harness.stats.quantiles import Quantile
 
-_MIB = 1 << 20
-STEAL_LIMIT = 0.01
-OTHERS_LIMIT = 0.25
 _FEWEST_HOST_SECONDS = 0.2
 
 
 class TrialMetrics(NamedTuple):
-    """What one trial says. Latencies in ms; `rates` has throughput and latencies by window; `warnings` are codes."""
+    """What one trial says. Latencies in ms; `warnings` are codes.
+
+    `timed` names, for each percentile, the window whose requests it is a percentile of. A cold trial has a number
+    (`block`) of its own count; only its start, memory and predictions are used, never its latencies.
+    """
 
     block: int
     outcome: Outcome
     values: dict[str, float]
     quantiles: dict[str, Quantile]
     counts: dict[str, int]
-    rates: tuple[dict[str, float], ...]
+    timed: dict[str, str]
     warnings: tuple[str, ...]
     folder: Path
 
@@ -39,10 +48,31 @@ class TrialMetrics(NamedTuple):
         """Return the windows of a scenario."""
         return [window for window in self.outcome.windows if window.scenario == scenario]
 
+    def window(self, name: str) -> Window:
+        """Return a window by its name; KeyError if there is none."""
+        return {window.name: window for window in self.outcome.windows}[name]
+
+    def requests(self, window: str, array: str = LATENCY) -> Array:
+        """Open one array of a window's requests (ns), memory-mapped; EvidenceError if it is damaged."""
+        return read_requests(self.folder, window, array, self.window(window).samples)
+
     def latencies(self, scenario: str) -> Array | None:
         """Open the latencies (ns) of a scenario's last window; None if it was not run. EvidenceError if damaged."""
         windows = self.windows(scenario)
-        return read_requests(self.folder, windows[-1].name, samples=windows[-1].samples) if windows else None
+        return self.requests(windows[-1].name) if windows else None
+
+    def throughput_per_s(self, window: str) -> float:
+        """Return the inferences per second of a window."""
+        found = self.window(window)
+        return found.batch_size * found.samples / (found.elapsed_ns / 1e9)
+
+    def slices(self) -> Integers:
+        """Return the slices of the trial, [m, 6]; none where it has no such file. EvidenceError if it is damaged."""
+        none = np.zeros((0, len(SLICE_COLUMNS)), dtype=np.int64)
+        found = read_array(self.folder / SLICES) if SLICES in self.outcome.files else none
+        if found.dtype != none.dtype or found.shape[1:] != none.shape[1:]:
+            raise EvidenceError(f"{self.folder / SLICES}: damaged: {found.shape} {found.dtype}")
+        return found
 
 
 def read_trial(folder: Path, block: int, scenarios: Sequence[Scenario]) -> TrialMetrics | None:
@@ -50,22 +80,33 @@ def read_trial(folder: Path, block: int, scenarios: Sequence[Scenario]) -> Trial
     outcome = read_outcome(folder)
     if outcome is None:
         return None
-    trial = TrialMetrics(block, outcome, {}, {}, {}, (), (), folder)
+    trial = TrialMetrics(block, outcome, {}, {}, {}, {}, (), folder)
     if outcome.status != "ok":
         return trial
-    trial.values.update(_cell_values(outcome))
-    rates: list[dict[str, float]] = []
+    if outcome.windows:
+        trial.values["warm_up_inferences"] = float(outcome.windows[0].warm_up_samples)
     for index, scenario in enumerate(scenarios):
-        windows = [MeasuredWindow(window, folder) for window in trial.windows(scenario.name)]
-        if windows:
-            prefix = f"{scenario.name}." if index else ""
-            found = kind(scenario).metrics(scenario, windows)
-            _refuse_unregistered(scenario, found.values)
-            trial.values.update({prefix + key: value for key, value in found.values.items()})
-            trial.quantiles.update({prefix + key: quantile for key, quantile in found.quantiles.items()})
-            trial.counts.update({prefix + key: count for key, count in found.counts.items()})
-            rates += found.rates
-    return trial._replace(rates=tuple(rates), warnings=_warnings(folder, outcome, scenarios))
+        _add_scenario(trial, scenario, f"{scenario.name}." if index else "")
+    return trial._replace(warnings=_warnings(outcome, scenarios))
+
+
+def read_cold(folder: Path, number: int) -> TrialMetrics | None:
+    """Read a cold trial; None when it has not ended. Raises EvidenceError if it is damaged."""
+    outcome = read_outcome(folder)
+    return None if outcome is None else TrialMetrics(number, outcome, {}, {}, {}, {}, (), folder)
+
+
+def _add_scenario(trial: TrialMetrics, scenario: Scenario, prefix: str) -> None:
+    """Add a scenario's metrics to those of its trial."""
+    windows = [MeasuredWindow(window, trial.folder) for window in trial.windows(scenario.name)]
+    if not windows:
+        return
+    found = kind(scenario).metrics(scenario, windows)
+    _refuse_unregistered(scenario, found.values)
+    trial.values.update({prefix + key: value for key, value in found.values.items()})
+    trial.quantiles.update({prefix + key: quantile for key, quantile in found.quantiles.items()})
+    trial.counts.update({prefix + key: count for key, count in found.counts.items()})
+    trial.timed.update({prefix + key: windows[-1].record.name for key in found.quantiles})
 
 
 def _refuse_unregistered(scenario: Scenario, values: Iterable[str]) -> None:
@@ -75,26 +116,11 @@ def _refuse_unregistered(scenario: Scenario, values: Iterable[str]) -> None:
         raise SpecError(f"scenario kind '{kind_of(scenario)}'", what, "register it in harness.metrics")
 
 
-def _cell_values(outcome: Outcome) -> dict[str, float]:
-    memory = outcome.memory
-    counts = {
-        "load_ms": (outcome.load_ns, NS_PER_MS),
-        "first_inference_ms": (outcome.first_inference_ns, NS_PER_MS),
-        "memory_baseline_mib": (memory.baseline_bytes, _MIB),
-        "memory_loaded_mib": (memory.loaded_bytes, _MIB),
-        "memory_peak_mib": (memory.peak_bytes, _MIB),
-        "warm_up_inferences": (outcome.windows[0].warm_up_samples if outcome.windows else None, 1),
-    }
-    return {key: count / unit for key, (count, unit) in counts.items() if count is not None}
-
-
-def _warnings(folder: Path, outcome: Outcome, scenarios: Sequence[Scenario]) -> tuple[str, ...]:
-    """Name what may have disturbed a trial: an unsteady warm-up, steal, other work on the machine."""
+def _warnings(outcome: Outcome, scenarios: Sequence[Scenario]) -> tuple[str, ...]:
+    """Name what a trial is to be read with care for: an unsteady warm-up."""
     timed = {scenario.name for scenario in scenarios if kind(scenario).times_requests}
     unsteady = any(window.scenario in timed and not window.steady for window in outcome.windows)
-    steal, others = host_fractions(folder) or (0.0, 0.0)  # where the host does not tell, there is no warning
-    found = {"not_steady": unsteady, "steal": steal > STEAL_LIMIT, "other_work": others > OTHERS_LIMIT}
-    return tuple(code for code, applies in found.items() if applies)
+    return ("not_steady",) if unsteady else ()
 
 
 class HostFractions(NamedTuple):

@@ -35,6 +35,11 @@ def shown(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
+def typed(folder: Path) -> str:
+    """Return a run as it is named on the command line: by its folder's name where that is enough."""
+    return folder.name if folder.parent == RESULTS.absolute() else shown(folder)
+
+
 def say(to: Console, text: str) -> None:
     """Print plain text."""
     to.print(text, markup=False, soft_wrap=True)
@@ -42,10 +47,12 @@ def say(to: Console, text: str) -> None:
 
 def print_ranked(to: Console, ranked: RankedRun) -> None:
     """Print the table of a ranked run and where its report is."""
+    from harness.report.commands import notes_with_command
     from harness.report.table import ranked_table
 
     suite = ranked.record.suite
-    to.print(ranked_table(ranked.ranking, ranked.policy, f"{suite.name}: {suite.description}", to.width))
+    ranking = notes_with_command(ranked.ranking, typed(ranked.folder), suite.budget.seconds)
+    to.print(ranked_table(ranking, ranked.policy, f"{suite.name}: {suite.description}", to.width))
     say(to, f"report: {shown(ranked.folder / 'report.md')}")
 
 
@@ -58,5 +65,5 @@ def finish(to: Console, ranked: RankedRun, strict: bool = False) -> None:
     rows = ranked.ranking.rows
     if strict and any(row.status == "failed" for row in rows):
         raise typer.Exit(FAILED_CELLS)
-    if not any(row.eligible for row in rows):
+    if all(row.place is None for row in rows):
         raise typer.Exit(NOTHING_ELIGIBLE)

@@ -21,29 +21,47 @@ if TYPE_CHECKING:
 def run(
     what: Annotated[list[str] | None, typer.Argument(metavar="SUITE | MODEL…", help="A suite, or model files.")] = None,
     target: Annotated[list[str] | None, typer.Option("--target", help="Run on this target; repeatable.")] = None,
+    dim: Annotated[
+        list[str] | None,
+        typer.Option("--dim", metavar="NAME=SIZE", help="Size of a model's dimension; repeatable. For bare models."),
+    ] = None,
+    input_: Annotated[
+        list[str] | None,
+        typer.Option("--input", metavar="NAME=SHAPE:DTYPE", help="An input: images=1x3x320x320:float32; repeatable."),
+    ] = None,
+    inputs: Annotated[
+        Path | None, typer.Option("--inputs", metavar="FILE.npz", help="Rows to feed: an array for each input.")
+    ] = None,
     out: Out = RESULTS,
     budget: Annotated[str | None, typer.Option("--budget", help="How long to measure: 90s, 2m.")] = None,
-    resume: Annotated[str | None, typer.Option("--resume", metavar="RUN", help="Complete a stopped run.")] = None,
+    resume: Annotated[
+        str | None, typer.Option("--resume", metavar="RUN", help="Complete a stopped run, or extend one by --budget.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Decides the order of trials and synthetic inputs.")] = 0,
     quick: Annotated[bool, typer.Option("--quick", help="Shorter windows, three blocks, a minute at most.")] = False,
     exhaustive: Annotated[bool, typer.Option("--exhaustive", help="Drop no row before the end.")] = False,
+    controls: Annotated[
+        bool, typer.Option("--controls", help="Also measure a twin of the leader, and it with 5 % more work.")
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 5 when some cell failed.")] = False,
 ) -> None:
     """Measure and rank a suite, or bare model files.
 
-    Every candidate runs on every target, each trial in a fresh process; evidence is kept in --out.
+    Every candidate runs on every target; evidence is kept in --out. Bare models get inputs that are read off them; what
+    was chosen is shown, and --dim, --input and --inputs say it outright.
     """
     from harness.evidence.run import find, read_run
-    from harness.pipeline.request import Request, open_new, seconds
+    from harness.pipeline.request import Request, extended, open_new, seconds
 
+    budget_s = seconds(budget) if budget else None
     if resume is not None:
-        if what or target or budget or quick or exhaustive:
-            raise SpecError("--resume", "a resumed run is completed as it was begun", "give --resume alone")
+        if what or target or quick or exhaustive or controls or dim or input_ or inputs:
+            raise SpecError("--resume", "a resumed run is completed as it was begun", "give --resume and --budget only")
         folder = find(resume, out)
-        record = read_run(folder)
+        record = read_run(folder) if budget_s is None else extended(folder, read_run(folder), budget_s)
     else:
-        request = Request(what or [], target or [], out, seconds(budget) if budget else None, seed, quick, exhaustive)
-        folder, record = open_new(request)
+        asked = Request(what or [], target or [], out, budget_s, seed, quick, exhaustive, controls)
+        folder, record = open_new(asked._replace(dims=dim or (), inputs=input_ or (), rows=inputs))
     to = console()
     finish(to, _measure(to, folder, record, new=resume is None), strict)
 

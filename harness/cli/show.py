@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.output import RESULTS, Out, RunName, console, print_ranked, say
+from harness.cli.output import RESULTS, Out, RunName, console, print_ranked, say, typed
 
 
 def show(
@@ -17,6 +17,7 @@ def show(
     """Show a run, or why ROW stands where it does."""
     from harness.evidence.run import find
     from harness.pipeline.conclude import load_ranked
+    from harness.report.commands import with_commands
     from harness.report.show import find_row
     from harness.score.explain import explain
 
@@ -25,5 +26,6 @@ def show(
     if row is None:
         print_ranked(to, ranked)
         return
-    for line in explain(ranked.ranking, ranked.policy, find_row(ranked.ranking, row)):
+    ranking = with_commands(ranked.ranking, typed(ranked.folder), ranked.record.suite.budget.seconds)
+    for line in explain(ranking, ranked.policy, find_row(ranking, row)):
         say(to, line)

@@ -3,6 +3,7 @@
 import json
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.errors import SpecError
 from harness.launch.base import Terms, launchers, run_job
@@ -21,7 +22,7 @@ def write_suite(model: Path, out: Path | None) -> Path:
     path = out if out is not None else model.with_name(f"{plain_name(stem_of(model.name))}.toml")
     if path.exists():
         raise SpecError(str(path), "exists already", "give another name with --out")
-    text = suite_text(model, path, inputs_of(model))
+    text = suite_text(model, path, describe(model))
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -29,8 +30,16 @@ def write_suite(model: Path, out: Path | None) -> Path:
     return path
 
 
-def inputs_of(model: Path) -> tuple[Input, ...]:
-    """Load `model` in a child process and return its inputs."""
+class Described(NamedTuple):
+    """A model's inputs; those that were found to work as they are typed (`NAME=SHAPE:DTYPE:VALUES`), or why none do."""
+
+    inputs: tuple[Input, ...]
+    works: tuple[str, ...] = ()
+    problem: str = ""
+
+
+def describe(model: Path) -> Described:
+    """Load `model` in a child process, and find inputs that it runs with."""
     if not model.is_file():
         raise SpecError(str(model), "no such file", nearest_file(model))
     kind = format_of(model.name)
@@ -45,20 +54,31 @@ def inputs_of(model: Path) -> tuple[Input, ...]:
         outcome = run_job(launcher, Path(folder), job, Terms(model.absolute().parent))
     if outcome.status != "ok":
         raise SpecError(str(model), outcome.message)
-    return outcome.inputs
+    chosen = [line for note in outcome.notes for line in _texts(note.data.get("inputs"))]
+    return Described(outcome.inputs, tuple(chosen), outcome.message)
 
 
-def suite_text(model: Path, suite: Path, inputs: tuple[Input, ...]) -> str:
+def _texts(value: object) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list) else []
+
+
+def suite_text(model: Path, suite: Path, found: Described) -> str:
     """Return the suite as TOML, with comments that say what to change."""
     folder, path = suite.absolute().parent, model.absolute()
-    names = dict.fromkeys(d for i in inputs for d in i.shape[1:] if isinstance(d, str) and d != "...")
+    works = [line.rpartition("=") for line in found.works]
     return _TEXT.format(
         name=plain_name(stem_of(model.name)),
         path=_quoted(str(path.relative_to(folder) if path.is_relative_to(folder) else path)),
         targets=", ".join(map(_quoted, _TARGETS[format_of(model.name) or "onnx"])),
-        inputs="\n".join(_line(f"#   {i.name}: {i.dtype} [{', '.join(map(str, i.shape))}]") for i in inputs),
-        dims=", ".join(f"{_quoted(name)} = 16" for name in names),
+        inputs="\n".join(_line(f"#   {i.name}: {i.dtype} [{', '.join(map(str, i.shape))}]") for i in found.inputs),
+        works="\n".join(f"{_quoted(name)} = {_quoted(line)}" for name, _, line in works) or _missing(found),
     )
+
+
+def _missing(found: Described) -> str:
+    """Return comments in place of inputs that nobody found."""
+    name = found.inputs[0].name if found.inputs else "x"
+    return "\n".join(map(_line, (f"# {found.problem}", f'# {_quoted(name)} = "1x3x320x320:float32"')))
 
 
 def _quoted(text: str) -> str:
@@ -75,14 +95,18 @@ _TEXT = """\
 description = "Should {name} serve, and where?"
 targets = [{targets}] # `harness targets` lists them
 
-# The model takes (its first dimension is the batch):
+# The model takes:
 {inputs}
 
-[dataset]
-# Synthetic inputs say nothing of quality. For accuracy give real rows and labels instead:
+# Synthetic inputs say nothing of quality. For accuracy replace this by real rows and labels:
+#   [dataset]
 #   path = "data.npz"                  # arrays named like the inputs, and `labels`
 #   builder = "my_module:load"         # returns {{"inputs": {{...}}, "labels": ...}}
-synthetic = {{ rows = 64, dims = {{ {dims} }} }}
+[dataset.synthetic]
+rows = 64
+
+[dataset.synthetic.inputs] # the model runs with these: SHAPE:DTYPE:VALUES, N is any number of rows
+{works}
 
 [[candidate]] # add as many as there are models to choose from
 name = "{name}"

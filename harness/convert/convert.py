@@ -8,7 +8,9 @@ from harness.convert.base import Conversion, Order, Original
 from harness.convert.chains import Form, apply
 from harness.evidence.files import read_array, read_arrays, save_array
 from harness.runtimes import feeds as feeding
-from harness.runtimes.base import Feed, ModelError, OutputError, load_runtime, main_output, wrong_option
+from harness.runtimes.base import Feed, ModelError, OutputError, Tensor, load_runtime, main_output, wrong_option
+from harness.runtimes.guess import Model, find
+from harness.runtimes.layout import settle_by
 from harness.spec import plugins
 from harness.spec.arrays import Array
 from harness.spec.suite import Candidate
@@ -30,26 +32,30 @@ def convert(job: Convert, folder: Path) -> Outcome:
         raise ModelError(f"'{job.conversion}' does not convert {job.source.format} ({job.source.precision})")
     conversion: Conversion = plugins.load("conversions", job.conversion)()
     original = conversion.load(job.source)
-    arrays = _arrays(job, original)
+    tensors, arrays = _inputs(job, original)
+    fixed = feeding.fixed_batch(tensors)
     options: dict[str, Fact] = {key: value for key, value in job.target.conversion.items() if key in conversion.options}
     if problem := wrong_option(options, conversion.options):
         return Outcome(status="invalid", message=f"conversion.{problem}")
     calibration = read_arrays(Path(job.calibration) / "inputs") if job.calibration else None
-    order = Order(feeding.batch(original.inputs, arrays, 0, 2), options, calibration)
+    order = Order(feeding.batch(tensors, arrays, 0, fixed or 2), options, calibration)
     name = conversion.convert(original, order, folder)
-    feed = feeding.batch(original.inputs, arrays, 0, min(PARITY_ROWS, feeding.rows_in(arrays)))
+    feed = feeding.batch(tensors, arrays, 0, fixed or min(PARITY_ROWS, feeding.rows_in(arrays)))
     before = read_array(Path(job.reference)) if job.reference else _finite("original", original.predict(feed))
     files = {name: (folder / name).stat().st_size, REFERENCE: save_array(folder / REFERENCE, before)}
     made = Variant(format=result.format, precision=result.precision, path=str(folder / name))
     return Outcome(status="ok", parity=_parity(job, made, feed, before), files=files, settings=options)
 
 
-def _arrays(job: Convert, original: Original) -> dict[str, Array]:
+def _inputs(job: Convert, original: Original) -> tuple[tuple[Tensor, ...], dict[str, Array]]:
+    """Return the inputs as they are laid out, and arrays: the dataset's, or synthetic ones that the original takes."""
     if job.dataset is not None:
-        return feeding.match(original.inputs, read_arrays(Path(job.dataset) / "inputs"))
+        arrays = feeding.match(original.inputs, read_arrays(Path(job.dataset) / "inputs"))
+        return settle_by(original.inputs, arrays), arrays
     if job.synthetic is None:
         raise ModelError("conversion needs inputs: give a [dataset]")
-    return feeding.synthesise(original.inputs, job.synthetic, job.seed)
+    guess = find(Model(original.inputs, lambda feed: [original.predict(feed)]), job.synthetic, job.seed)
+    return guess.tensors, guess.arrays
 
 
 def _parity(job: Convert, made: Variant, feed: Feed, before: Array) -> ParityReport | None:

@@ -1,25 +1,10 @@
 """Cost on machines rented by the hour: price / sustainable throughput, at an assumed utilisation."""
 
-from collections.abc import Iterable
 from datetime import date
-from typing import NamedTuple
 
 _SECONDS_PER_HOUR = 3600
 _MILLION = 1_000_000
 _OLD_AFTER_DAYS = 365
-
-
-class Rate(NamedTuple):
-    """A measured operating point: throughput at full load (inferences per second) and its latency (ms)."""
-
-    throughput_per_s: float
-    latency_ms: float
-
-
-def sustainable(rates: Iterable[Rate], latency_limit_ms: float | None) -> float | None:
-    """Return the highest throughput (1/s) whose latency is within the limit; None when there is none."""
-    within = [r.throughput_per_s for r in rates if latency_limit_ms is None or r.latency_ms <= latency_limit_ms]
-    return max(within, default=None)
 
 
 def cost_per_million(usd_per_hour: float, throughput_per_s: float, utilisation: float) -> float:

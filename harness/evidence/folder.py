@@ -18,8 +18,11 @@ from harness.spec.wire import Event, Job, Outcome
 OUTCOME = "outcome.json"
 PREDICTIONS = "predictions.npy"
 TELEMETRY = "telemetry.csv"
-LATENCY, START = "latency", "start"
-"""Arrays of a window's requests, int64 nanoseconds: time taken, and CLOCK_MONOTONIC at the start."""
+LATENCY, START, ROUND = "latency", "start", "round"
+"""Arrays of a window's requests, int64: time taken (ns), CLOCK_MONOTONIC at the start (ns), number of the turn."""
+SLICES = "slices.npy"
+SLICE_COLUMNS = ("begin_ns", "end_ns", "cpu_ns", "delay_ns", "steal_ns", "kernel_ns")
+"""Columns of the slices of a trial, int64: what the host did meanwhile; -1 where that is not known."""
 
 
 def write_job(folder: Path, job: Job) -> None:

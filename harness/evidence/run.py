@@ -46,18 +46,37 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seed: int
     quick: bool = False
     synthetic_policy: bool = False
+    controls: bool = False
     harness: str = ""
-    schema: str = "harness/run/2"
+    schema: str = "harness/run/3"
+
+
+class Speed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How fast a cell is, as its first process told, in seconds: loading, first inference, a request of each window.
+
+    `memory_bytes` is what a process of the cell needs for itself.
+    """
+
+    load_s: float = 0.0
+    first_s: float = 0.0
+    requests_s: dict[str, float] = {}
+    memory_bytes: int = 0
 
 
 class PreparedCell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What preparation made of one cell: a variant to run, or why there is none. `overhead_s`: process start-up."""
+    """What preparation made of one cell: a variant to run, or why there is none; how fast it is.
+
+    `forkable`: its trials may be forks of a process that has imported the runtime. `inputs` are the synthetic inputs
+    that its first process chose.
+    """
 
     status: str
     variant: Variant | None = None
     failure: Failure | None = None
     why: str = ""
-    overhead_s: float = 0.0
+    speed: Speed | None = None
+    forkable: bool = False
+    inputs: dict[str, str] = {}
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -66,9 +85,17 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cells: dict[str, PreparedCell]
     dataset: str | None = None
     digests: dict[str, str] = {}
-    window_fraction: float = 1.0
     spent_s: float = 0.0
-    schema: str = "harness/prepare/2"
+    schema: str = "harness/prepare/3"
+
+
+class BlockRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`blocks/NN.json`: a block that has ended: its wall seconds, and the cells that took turns with each other."""
+
+    block: int
+    wall_s: float
+    groups: tuple[tuple[str, ...], ...] = ()
+    schema: str = "harness/block/1"
 
 
 def new_folder(root: Path, suite_name: str) -> Path:
@@ -111,6 +138,22 @@ def trial_folder(run: Path, cell: str, block: int) -> Path:
     return run / "cells" / cell / f"trial-{block + 1:02d}"
 
 
+def cold_folder(run: Path, cell: str, number: int) -> Path:
+    """Return the folder of a cell's cold trial: a fresh process whose start, memory and predictions are kept."""
+    return run / "cells" / cell / f"cold-{number:02d}"
+
+
+def block_file(run: Path, block: int) -> Path:
+    """Return the file of a block's record (`01.json` is block 0)."""
+    return run / "blocks" / f"{block + 1:02d}.json"
+
+
+def read_block(run: Path, block: int) -> BlockRecord | None:
+    """Read a block's record; None when it has not ended. Raises EvidenceError if it is damaged."""
+    path = block_file(run, block)
+    return read_json(path, BlockRecord) if path.exists() else None
+
+
 _FILE = "race.json"
 
 
@@ -127,13 +170,15 @@ class Drop(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RaceRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """`race.json`: who was dropped, who ties with the leader, and why measuring ended."""
+    """`race.json`: who was dropped, who leads, who ties with it or needs more data to tell, why measuring ended."""
 
     drops: tuple[Drop, ...] = ()
     ended: str = ""
+    leader: str = ""
     tied: tuple[str, ...] = ()
+    data_limited: tuple[str, ...] = ()
     notes: tuple[Diagnostic, ...] = ()
-    schema: str = "harness/race/2"
+    schema: str = "harness/race/3"
 
 
 def read_race(folder: Path) -> RaceRecord:

@@ -20,13 +20,15 @@ PROCESS = "process"
 class Terms(NamedTuple):
     """How a job is to be run: the staging root its paths are relative to, limits, interpreter, time-out.
 
-    `timeout_s` bounds each phase, beyond the time that the phase is meant to spend measuring.
+    `timeout_s` bounds each phase, and each turn, without progress. `turns` are the descriptors that the job's process
+    gets turns by (to read, to write): it inherits them.
     """
 
     root: Path
     limits: Limits = Limits()
     python: str | None = None
     timeout_s: float = 300.0
+    turns: tuple[int, int] | None = None
 
 
 class RunningJob(Protocol):
@@ -43,8 +45,31 @@ class RunningJob(Protocol):
         """End the job at once, with everything it started. Does nothing when it has ended."""
 
 
+class SharingJob(RunningJob, Protocol):
+    """A job that lives beside others and takes turns with them; `harness.launch.rounds` gives the turns."""
+
+    def watch(self, on_phase: OnPhase, since: float) -> bool:
+        """Look after the job, a few times a second; returns whether it is late if awaited since `since` (monotonic)."""
+
+    def ended(self) -> bool:
+        """Whether its process has ended; what it started may still hold the pipes that turns go by."""
+
+    def finish(self, late: bool = False) -> Outcome:
+        """End the job if it has not ended, and return its outcome, which is also in the folder."""
+
+
 class Launcher(Protocol):
     """Starts jobs in one kind of place. It decides threads and limits from the host that the job runs on."""
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether its jobs are `SharingJob`s: their processes can live side by side, and one runs at a time."""
+
+    def block(self, jobs: Sequence[tuple[Job, Terms]]) -> AbstractContextManager[Launcher]:
+        """Prepare one block of these trials; yields a launcher that may start them from what they share.
+
+        Ends everything it prepared. Jobs that are to be fresh are not affected.
+        """
 
     def hold(self, what: str, beside: Sequence[Launcher] = ()) -> AbstractContextManager[Launcher]:
         """Reserve the place; yields a launcher whose jobs keep it. Raises BusyError if someone is measuring there.

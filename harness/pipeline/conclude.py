@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from harness.analyse.controls import controls
 from harness.analyse.frames import measurements, ranking_table
 from harness.analyse.notes import notes_of
 from harness.analyse.reader import open_run
@@ -13,8 +14,10 @@ from harness.analyse.sensitivity import sensitivity
 from harness.errors import EvidenceError
 from harness.evidence.files import read_json, write_json, write_whole
 from harness.evidence.run import RunRecord, read_race, read_run
+from harness.score.choose import choose
 from harness.score.rank import rank
 from harness.score.records import Ranking
+from harness.spec.diagnostics import Diagnostic
 from harness.spec.policy import Policy
 from harness.spec.wire import Fact
 
@@ -37,10 +40,15 @@ def conclude(folder: Path, policy: Policy | None = None) -> RankedRun:
     reader, race = open_run(folder), read_race(folder)
     suite, judged_by = reader.record.suite, policy or reader.record.suite.policy
     dropped = {drop.cell: drop for drop in race.drops} if policy is None else {}
-    entries = remarked(reader.entries(judged_by, dropped), reader, judged_by)
+    entries, notes = reader.entries(judged_by, dropped), tuple[Diagnostic, ...]()
+    if reader.record.synthetic_policy and policy is None:
+        judged_by, chosen = choose(entries)
+        notes = (chosen,)
+    entries = remarked(entries, reader, judged_by)
     ranking = rank(entries, judged_by, suite=suite.name, seed=reader.record.seed)
     detectable = sensitivity(entries, judged_by)
-    notes = (*ranking.notes, *([detectable] if detectable else []), *notes_of(reader, race, policy))
+    notes += (*ranking.notes, *([detectable] if detectable else []), *notes_of(reader, race, policy))
+    notes += controls(folder, reader.record)
     ranked = RankedRun(folder, reader.record, msgspec.structs.replace(ranking, notes=notes), judged_by, reader.hosts())
     _write(ranked)
     return ranked

@@ -5,17 +5,17 @@ from pathlib import Path
 
 from harness.analyse.reader import RunReader
 from harness.analyse.trials import bounds, certificate
-from harness.evidence.files import cannot_write
-from harness.evidence.folder import set_aside
-from harness.evidence.run import Drop, Prepared, RaceRecord, RunRecord, trial_folder, write_race
-from harness.launch.base import Launchers, Terms, run_job
+from harness.evidence.run import Drop, Prepared, RaceRecord, RunRecord, write_race
+from harness.launch.base import Launchers
 from harness.pipeline import plan
-from harness.pipeline.jobs import LEAST_SAMPLES, Jobs
+from harness.pipeline.block import Blocks
+from harness.pipeline.jobs import Sizes, measuring_s
 from harness.pipeline.progress import Observer, Progress
-from harness.pipeline.race import broken_limit, per_objective, rule_of, values_of
+from harness.pipeline.race import broken_limit, decide, is_open, rule_of
+from harness.score.choose import choose
 from harness.score.records import Entry
 from harness.score.weights import single_log_metric
-from harness.score.words import short_name
+from harness.score.words import number, short_name
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.metrics import PERCENTILES
 from harness.stats import racing
@@ -23,7 +23,8 @@ from harness.stats.quantiles import samples_needed
 
 TAIL_BLOCKS = 3
 TAIL_SAMPLES = samples_needed(PERCENTILES["latency_p99_9_ms"])
-_OVERRUN = 1.1
+_TAIL_FRACTION = 0.5
+"""The part of what is left of the budget that the finalists' tails may take."""
 
 
 class Measuring:
@@ -32,71 +33,97 @@ class Measuring:
     def __init__(
         self, folder: Path, record: RunRecord, prepared: Prepared, observer: Observer, places: Launchers
     ) -> None:
-        self._folder, self._record, self._observer, self._places = folder, record, observer, places
+        self._folder, self._record, self._observer = folder, record, observer
         self._policy, self._budget = record.suite.policy, record.suite.budget
+        self._budget_s = measuring_s(record)
         self._reader = RunReader(folder, record, prepared)
+        self._reader.refresh()
         self._names = tuple(cell.name for cell in self._reader.cells)
-        self._ready = [name for name in self._names if prepared.cells[name].status == "ok"]
-        self._jobs = Jobs(record, prepared, self._reader)
+        self._sizes = Sizes(record, prepared, self._reader)
+        self._blocks = Blocks(folder, record, prepared, self._reader, observer, places)
         self._rule = rule_of(self._policy, self._budget.race, self._budget.max_trials, plan.first_look(record.quick))
         self._drops: list[Drop] = []
-        self._tied: tuple[str, ...] = ()
-        self._settled = False
-        self._spent_s = prepared.spent_s
+        self._decision: racing.Decision | None = None
+        self._open = False
+        self._spent_s = 0.0
         self._done = 0
 
     def run(self) -> RaceRecord:
         """Race, then spend what is left on the finalists' tails; returns (and keeps) what was decided."""
-        ended = ""
+        notes = self._short()
+        ended = "" if self._alive() else "no cell is left to measure"
         while not ended:
-            self._run_block(self._done, self._alive())
-            self._done += 1
+            self._run_block(self._alive())
             self._judge()
             ended = self._why_end()
-        notes = self._tails()
-        race = RaceRecord(drops=tuple(self._drops), ended=ended, tied=self._tied, notes=notes)
+        notes += self._tails()
+        race = RaceRecord(
+            drops=tuple(self._drops),
+            ended=ended,
+            leader=self._leader(),
+            tied=self._named(self._decision.tied if self._decision else ()),
+            data_limited=self._named(self._decision.data_limited if self._decision else ()),
+            notes=notes,
+        )
         write_race(self._folder, race)
         return race
 
+    def _leader(self) -> str:
+        """Return the cell that leads; empty where none does yet."""
+        place = self._decision.leader if self._decision else None
+        return "" if place is None else self._names[place]
+
+    def _named(self, places: tuple[int, ...]) -> tuple[str, ...]:
+        return tuple(self._names[place] for place in places)
+
     def _alive(self) -> list[str]:
         """Return the cells that can still be measured, as far as the blocks done so far tell."""
-        dropped = {drop.cell for drop in self._drops}
-        return [name for name in self._ready if name not in dropped and not self._reader.failed(name, self._done)]
+        left = {drop.cell for drop in self._drops}
+        if self._decision is not None and self._rule.mode != "off":
+            left |= set(self._named(self._decision.data_limited))
+        return [name for name in self._sizes.ready if name not in left and not self._reader.failed(name, self._done)]
 
-    def _run_block(self, number: int, alive: list[str], min_samples: int = LEAST_SAMPLES) -> None:
-        """Run one trial of every cell in `alive`, in the block's shuffled order; what is there is kept."""
-        wanted = [p for p in plan.block(self._names, self._record.seed, number) if p.cell in alive]
-        for done, planned in enumerate(wanted):
-            self._show(planned, done, len(wanted))
-            if number and self._spent_s > self._budget.seconds * _OVERRUN:
-                break
-            self._spent_s += self._run_trial(planned, min_samples)
-        self._reader.refresh()
+    def _short(self) -> tuple[Diagnostic, ...]:
+        """Say before it is spent what the budget cannot buy."""
+        sizes, budget_s = self._sizes, self._budget_s
+        wanted = plan.wanted_blocks(self._record.suite, self._record.quick)
+        if not sizes.ready or sizes.wanted_s <= budget_s:
+            return ()
+        text = (
+            f"{len(sizes.ready)} cells × {wanted} blocks need about {_minutes(sizes.wanted_s)} at this speed; "
+            f"the budget is {_minutes(budget_s)}: {sizes.blocks} blocks, with shorter windows"
+        )
+        self._observer.say(text)
+        return (diagnostic("budget_short", text, wanted_s=sizes.wanted_s, budget_s=budget_s, blocks=sizes.blocks),)
 
-    def _run_trial(self, planned: plan.Planned, min_samples: int) -> float:
-        """Run a trial unless its evidence is there and whole; returns the seconds it took."""
-        folder = trial_folder(self._folder, planned.cell, planned.block)
-        done = self._reader.seconds_of(planned.cell, planned.block)
-        if done is not None:
-            return done
-        try:
-            set_aside(folder)
-        except OSError as error:
-            raise cannot_write(folder, error) from error
-        job = self._jobs.trial(planned, min_samples)
-        terms = Terms(self._folder, job.target.limits, job.target.python, self._budget.phase_timeout_s)
-        run_job(self._places[job.target.launcher], folder, job, terms, self._observer.tick)
-        return self._reader.seconds_of(planned.cell, planned.block) or 0.0
+    def _run_block(self, alive: list[str], needed: int | None = None) -> None:
+        """Run the next block of the cells in `alive`; what is there is kept."""
+        self._observer.progress(
+            Progress(
+                block=self._done + 1,
+                blocks=self._sizes.blocks,
+                cells=len(self._names),
+                alive=tuple(alive),
+                dropped=tuple(drop.cell for drop in self._drops),
+                left_s=max(0.0, self._budget_s - self._spent_s),
+            )
+        )
+        self._blocks.run(self._done, alive, self._sizes.next(alive, self._done, self._spent_s, needed))
+        self._spent_s += self._reader.block_seconds(self._done) or 0.0
+        self._done += 1
 
     def _judge(self) -> None:
         """Drop cells that are clearly worse or clearly break a limit; note who ties."""
         if not self._alive() or not self._policy.objectives:
             return
         entries = dict(zip(self._names, self._reader.entries(self._policy, through=self._done), strict=True))
+        if self._record.synthetic_policy:
+            self._policy = choose(list(entries.values()))[0]
         if self._rule.mode != "off" and self._done in self._rule.looks:
             self._drop_infeasible(entries)
         if self._alive():
             self._drop_worse(list(entries.values()))
+        self._open = any(is_open(entries[name], self._record.suite.policy) for name in self._alive())
 
     def _drop_infeasible(self, entries: dict[str, Entry]) -> None:
         alive, blocks = self._alive(), self._done
@@ -120,13 +147,10 @@ class Measuring:
         return None
 
     def _drop_worse(self, entries: list[Entry]) -> None:
-        table = per_objective if self._rule.mode == "front" else values_of
         racers = {self._names.index(name) for name in self._alive()}
-        decision = racing.race(table(entries, self._policy, self._done), racers, self._rule)
+        self._decision = decide(entries, self._policy, self._done, racers, self._rule)
         ratio = single_log_metric(self._policy) is not None
-        self._drops += [_as_drop(drop, self._names, self._done, ratio) for drop in decision.eliminated]
-        self._tied = tuple(self._names[i] for i in decision.tied)
-        self._settled = decision.settled
+        self._drops += [_as_drop(drop, self._names, self._done, ratio) for drop in self._decision.eliminated]
 
     def _why_end(self) -> str:
         """Say why measuring ends here; empty when it goes on."""
@@ -134,48 +158,47 @@ class Measuring:
         if not self._alive():
             return "no cell is left to measure"
         enough = blocks >= min(budget.trials, budget.max_trials)
-        if enough and self._settled and self._rule.mode != "off":
+        if enough and self._settled() and not self._open and self._rule.mode != "off":
             return "the decision was made: more blocks would not change it"
         if blocks >= budget.max_trials:
             return f"every cell still in the race had its {blocks} trials"
-        if self._spent_s + self._took(blocks - 1, self._alive()) > budget.seconds:
+        if self._spent_s + self._sizes.least_s(self._alive(), blocks) > self._budget_s:
             short = "" if enough else f", before the {budget.trials} trials that were asked for"
             return f"the budget of {budget.seconds:g} s ended it after {blocks} blocks{short}"
         return ""
 
-    def _took(self, block: int, names: list[str]) -> float:
-        """Return the seconds that these cells' trials of a block took: what the next block will take."""
-        return math.fsum(self._reader.seconds_of(name, block) or 0.0 for name in names)
+    def _settled(self) -> bool:
+        return self._decision is not None and self._decision.settled
 
     def _tails(self) -> tuple[Diagnostic, ...]:
-        """Give the finalists blocks long enough for p99.9, as far as the budget goes.
+        """Give the finalists requests enough for p99.9, as far as the budget goes.
 
         Finalists are the leader and what ties with it, where the race has come down to them.
         """
-        finalists = self._alive()
-        if not self._settled or not 1 <= len(finalists) <= 1 + len(self._tied):
+        finalists, tied = self._alive(), self._decision.tied if self._decision else ()
+        if not self._settled() or not 1 <= len(finalists) <= 1 + len(tied):
             return ()
-        for number in range(self._done, min(self._done + TAIL_BLOCKS, self._budget.max_trials)):
-            if self._reader.has_tails(finalists, TAIL_SAMPLES):
+        blocks = min(TAIL_BLOCKS, self._budget.max_trials - self._done)
+        for left in range(blocks, 0, -1):
+            lacking = max(TAIL_SAMPLES - self._requests(name) for name in finalists)
+            if lacking <= 0:
                 break
-            if self._spent_s + 2 * self._took(number - 1, finalists) > self._budget.seconds:
+            needed = math.ceil(lacking / left)
+            takes_s = left * self._sizes.useful_s(finalists, self._done, needed)
+            if takes_s > _TAIL_FRACTION * (self._budget_s - self._spent_s):
                 return (diagnostic("tails_unmeasured", "no budget was left for the finalists' p99.9"),)
-            self._run_block(number, finalists, TAIL_SAMPLES)
+            self._run_block(finalists, needed)
         return ()
 
-    def _show(self, planned: plan.Planned, done: int, total: int) -> None:
-        self._observer.progress(
-            Progress(
-                block=planned.block + 1,
-                cell=planned.cell,
-                done=done,
-                total=total,
-                alive=tuple(self._alive()),
-                cells=len(self._names),
-                dropped=tuple(drop.cell for drop in self._drops),
-                left_s=max(0.0, self._budget.seconds - self._spent_s),
-            )
-        )
+    def _requests(self, name: str) -> int:
+        """Return how many requests of the first scenario a cell has in all."""
+        first = self._record.suite.scenario[0].name
+        return sum(window.samples for trial in self._reader.trials(name) for window in trial.windows(first)[-1:])
+
+
+def _minutes(seconds: float) -> str:
+    """Write a duration as people say it."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{number(seconds / 60, 2)} min"
 
 
 def _as_drop(drop: racing.Elimination, names: tuple[str, ...], blocks: int, ratio: bool) -> Drop:

@@ -1,16 +1,27 @@
-"""From cells to blocks of trials in shuffled order, and how long windows may be. Pure."""
+"""How a budget is spent: blocks in shuffled order, the lengths of windows and turns, who shares a block. Pure."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy import special
 
 from harness.spec.suite import Suite
 
-_HEADROOM = 0.9
-_WARM_UP_FRACTION = 0.3
-SHORTEST_WINDOW = 0.1
-"""The smallest fraction of a scenario's seconds that a tight budget may leave."""
+BLOCKS, QUICK_BLOCKS = 5, 3
+"""How many blocks windows are sized for, at least."""
+FEWEST_BLOCKS = 2
+SHORTEST = 0.1
+"""The fraction of a scenario's seconds from which on a window is worth its process."""
+LEAST_REQUESTS = 2
+TURN_S, SHORTEST_TURN_S, TURNS = 0.025, 0.005, 50
+"""A turn is a fiftieth of a window, but between 5 and 25 ms; longer for requests that take longer."""
+MEMORY_FRACTION = 0.6
+_HEADROOM = 0.97
+_UNCOUNTED = 1.12
+_MARGIN = 1.15
+_WINDOWS_TO_SETUP = 2.0
 
 
 class Planned(NamedTuple):
@@ -33,20 +44,128 @@ def block(names: Sequence[str], seed: int, number: int) -> tuple[Planned, ...]:
 
 def first_look(quick: bool) -> int:
     """Return after how many blocks a cell may be dropped."""
-    return 3 if quick else 5
+    return 3
 
 
-def planned_blocks(suite: Suite, quick: bool) -> int:
-    """Return how many blocks the windows are sized for."""
-    return max(suite.budget.trials, first_look(quick))
+class Cost(NamedTuple):
+    """What a trial of a cell takes, in seconds: beside its windows; one request of the first window; of all others.
 
-
-def window_fraction(suite: Suite, overheads_s: Mapping[str, float], blocks: int, already_spent_s: float) -> float:
-    """Return the fraction of each scenario's `seconds` that lets `blocks` blocks fit the budget.
-
-    `overheads_s`: seconds that a trial of each cell takes beside its windows; `already_spent_s`: those of preparing.
+    `needed` is how many requests the first window should have for the percentiles that the policy asks for.
     """
-    budget = suite.budget.seconds * _HEADROOM - already_spent_s
-    wanted = sum(s.seconds for s in suite.scenario) * (1 + _WARM_UP_FRACTION) * len(overheads_s)
-    left = budget / blocks - sum(overheads_s.values())
-    return float(min(1.0, max(SHORTEST_WINDOW, left / wanted))) if wanted else 1.0
+
+    setup_s: float
+    request_s: float
+    others_s: float
+    needed: int
+
+
+class Windows(NamedTuple):
+    """The seconds that a suite gives to its first scenario, and to all others together."""
+
+    first_s: float
+    others_s: float
+
+    def cost_s(self, of: Cost, stretch: float) -> float:
+        """Return what a trial takes whose windows are stretched by this factor; only the first grows beyond 1."""
+        first = max(self.first_s * stretch, LEAST_REQUESTS * of.request_s)
+        others = max(self.others_s * min(stretch, 1.0), of.others_s)
+        return of.setup_s + _UNCOUNTED * (first + others)
+
+
+def planned_blocks(costs: Sequence[Cost], windows: Windows, budget_s: float, wanted: int) -> int:
+    """Return how many blocks the budget buys, at most `wanted`, two at least."""
+    shortest = math.fsum(windows.cost_s(cost, SHORTEST) for cost in costs)
+    affordable = int(budget_s / shortest) if shortest > 0 else wanted
+    return max(FEWEST_BLOCKS, min(wanted, affordable))
+
+
+def wanted_blocks(suite: Suite, quick: bool) -> int:
+    """Return how many blocks a run should have at least."""
+    return max(suite.budget.trials, QUICK_BLOCKS if quick else BLOCKS)
+
+
+def seconds_wanted(costs: Sequence[Cost], windows: Windows, blocks: int) -> float:
+    """Return the seconds that this many blocks take with windows as long as they are useful."""
+    return blocks * math.fsum(windows.cost_s(cost, useful(cost, windows)) for cost in costs)
+
+
+def useful(cost: Cost, windows: Windows) -> float:
+    """Return the factor up to which longer windows serve: the suite's seconds, or the requests that are needed."""
+    return max(1.0, cost.needed * cost.request_s / windows.first_s)
+
+
+def stretches(costs: Mapping[str, Cost], windows: Windows, room_s: float) -> dict[str, float]:
+    """Return the factor of each cell's windows so that a block takes `room_s`: the same for all, up to what is useful.
+
+    A slow cell whose percentiles need more requests than its seconds hold goes on while others have enough. Where a
+    block takes long beside its windows, they are longer, so that most of its time is measuring.
+    """
+    setup_s = math.fsum(cost.setup_s for cost in costs.values())
+    worth = (_WINDOWS_TO_SETUP * setup_s / max(len(costs), 1) - windows.others_s) / windows.first_s
+    most = {name: max(worth, useful(cost, windows)) for name, cost in costs.items()}
+
+    def cost_s(level: float) -> float:
+        return math.fsum(windows.cost_s(cost, min(level, most[name])) for name, cost in costs.items())
+
+    low, high = SHORTEST, max(most.values(), default=1.0)
+    if cost_s(high) <= room_s:
+        low = high
+    for _ in range(50):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if cost_s(middle) <= room_s else (low, middle)
+    return {name: min(low, most[name]) for name in costs}
+
+
+def room(budget_s: float, spent_s: float, blocks_left: int, last_s: float | None) -> float:
+    """Return the seconds for the next block: an equal part of what is left.
+
+    Once the planned blocks are done, parts are about as long as the last block was.
+    """
+    left_s = max(0.0, budget_s * _HEADROOM - spent_s)
+    if blocks_left < 1:
+        blocks_left = max(1, round(left_s / last_s)) if last_s else 1
+    return left_s / blocks_left
+
+
+def requests_needed(samples: int, blocks: int) -> int:
+    """Return how many requests each of the blocks' trials needs, so that `samples` independent ones are there.
+
+    Between k trials the variance has k - 1 degrees of freedom, which costs the squared ratio of Student's quantile to
+    the normal one.
+    """
+    k = max(blocks, FEWEST_BLOCKS)
+    ratio = float(special.stdtrit(k - 1, 0.975) / special.ndtri(0.975)) if k > FEWEST_BLOCKS else 2.5
+    return math.ceil(samples * _MARGIN * ratio**2 / k)
+
+
+class Turn(NamedTuple):
+    """How long a cell's turns are (s), and in which rounds it takes one: every `every`-th."""
+
+    seconds: float
+    every: int
+
+
+def turn(window_s: float, typical_s: float, request_s: float) -> Turn:
+    """Return the turns of a cell whose window lasts `window_s`, beside cells with windows of `typical_s`.
+
+    All cells have as many rounds as the typical one, so that they see the same moments of the host. A request longer
+    than a turn makes the turn longer, and the cell then rests in some rounds.
+    """
+    rounds = max(1, round(typical_s / min(TURN_S, max(SHORTEST_TURN_S, typical_s / TURNS))))
+    fewest = 8 if request_s <= 0.02 else 1
+    seconds = max(window_s / rounds, fewest * request_s)
+    own = max(1, round(window_s / seconds))
+    return Turn(seconds, max(1, round(rounds / own)))
+
+
+def groups(names: Sequence[str], memory_bytes: Mapping[str, int], free_bytes: int) -> tuple[tuple[str, ...], ...]:
+    """Divide cells into groups whose processes fit into memory side by side, in the order given."""
+    room_bytes, found, used = MEMORY_FRACTION * free_bytes, list[list[str]](), 0.0
+    for name in names:
+        needed = memory_bytes.get(name, 0)
+        if not found or used + needed > room_bytes:
+            found.append([])
+            used = 0.0
+        found[-1].append(name)
+        used += needed
+    return tuple(tuple(group) for group in found)

@@ -7,25 +7,23 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from harness.convert.chains import Form, apply, chain
 from harness.errors import EvidenceError, SpecError
 from harness.evidence.files import write_json
 from harness.evidence.folder import succeeded
-from harness.evidence.run import Cell, Prepared, PreparedCell, RunRecord, cells, read_prepared
+from harness.evidence.run import Cell, Prepared, PreparedCell, RunRecord, cells, cold_folder, read_prepared
 from harness.launch.base import PROCESS, Launchers, Terms, launchers, run_job
-from harness.pipeline import artefacts, plan
+from harness.pipeline import artefacts
+from harness.pipeline.cold import FIRST_TIMEOUT_S, FirstTrials
 from harness.pipeline.progress import Observer
 from harness.spec.find import known, load_target
 from harness.spec.formats import format_of
-from harness.spec.suite import Candidate, tolerance
+from harness.spec.suite import SPLITS, Candidate, tolerance
 from harness.spec.target import Target
 from harness.spec.variant import Variant
 from harness.spec.wire import CheckTarget, Convert, Job, MakeDataset, Outcome
 
 _FOLDER = "prepare"
-_FIRST_TIMEOUT_S = 300.0
 
 
 class Data(NamedTuple):
@@ -83,8 +81,7 @@ class Preparation:
         if steps is None:
             wanted = f"{cell.target.runtime} loads {', '.join(loads)} in {cell.target.precision}"
             return PreparedCell(status="skipped", why=f"{wanted}; no conversion leads there from {start}")
-        prepared = PreparedCell(status="ok", variant=own) if not steps else self._converted(cell, own, steps, data)
-        return msgspec.structs.replace(prepared, overhead_s=checked.wall_s)
+        return PreparedCell(status="ok", variant=own) if not steps else self._converted(cell, own, steps, data)
 
     def variant(self, candidate: Candidate) -> Variant:
         """Stage a candidate's own files and describe them, with the digest of their content."""
@@ -184,7 +181,7 @@ class Preparation:
         if (done := succeeded(folder)) is not None:
             return done
         shutil.rmtree(folder, ignore_errors=True)
-        timeout_s = max(_FIRST_TIMEOUT_S, self._record.suite.budget.phase_timeout_s)
+        timeout_s = max(FIRST_TIMEOUT_S, self._record.suite.budget.phase_timeout_s)
         outcome = run_job(self._places[launcher], folder, job, Terms(self._folder, python=python, timeout_s=timeout_s))
         if outcome.status == "invalid" and isinstance(job, CheckTarget | Convert):
             raise SpecError(f"target '{job.target.name}'", outcome.message)
@@ -208,7 +205,7 @@ def refuse_unused_options(target: Target, prepared: Iterable[PreparedCell]) -> N
 
 
 def prepare(folder: Path, record: RunRecord, observer: Observer, places: Launchers) -> Prepared:
-    """Check targets, make the dataset and the variants, and decide how long windows may be."""
+    """Check targets, make the dataset and the variants, and try each cell in a process of its own."""
     done = _earlier(folder)
     if done is not None:
         return done
@@ -222,10 +219,12 @@ def prepare(folder: Path, record: RunRecord, observer: Observer, places: Launche
             artefacts.refuse_other(cell.variant, folder / "cells" / name)
     for target in record.targets:
         refuse_unused_options(target, [each for name, each in made.items() if name.endswith(f"@{target.name}")])
-    spent = time.monotonic() - begin
-    overheads = {name: prepared.overhead_s for name, prepared in made.items() if prepared.status == "ok"}
-    fraction = plan.window_fraction(record.suite, overheads, plan.planned_blocks(record.suite, record.quick), spent)
-    prepared = Prepared(cells=made, dataset=data.folder, digests=data.digests, window_fraction=fraction, spent_s=spent)
+    first = FirstTrials(folder, record, places, observer, data.folder, data.digests.get(SPLITS[0]))
+    for each in cells(record.suite, record.targets):
+        if made[each.name].status == "ok":
+            made[each.name] = first.run(each, made[each.name], checked[each.target.name])
+    spent_s = time.monotonic() - begin
+    prepared = Prepared(cells=made, dataset=data.folder, digests=data.digests, spent_s=spent_s)
     write_json(folder / "prepare.json", prepared)
     return prepared
 
@@ -234,6 +233,9 @@ def _earlier(folder: Path) -> Prepared | None:
     """Return what an earlier attempt prepared, if all of it can still be read. Raises SpecError if it has changed."""
     done = _readable(folder)
     if done is None or (done.dataset is not None and succeeded(folder / done.dataset) is None):
+        return None
+    tried = [cold_folder(folder, name, 1) for name, cell in done.cells.items() if cell.status == "ok"]
+    if not all(map(succeeded, tried)):
         return None
     variants = [cell.variant for cell in done.cells.values() if cell.variant is not None]
     if not all((folder / variant.path).is_file() for variant in variants if variant.path is not None):

@@ -4,14 +4,12 @@ from typing import NamedTuple, Protocol
 
 
 class Progress(NamedTuple):
-    """The state before a trial: its block (from 1) and cell, trials of the block, cells still in the race."""
+    """The state before a block: its number (from 1) of those planned, the cells, those still in the race."""
 
     block: int
-    cell: str
-    done: int
-    total: int
-    alive: tuple[str, ...]
+    blocks: int
     cells: int
+    alive: tuple[str, ...]
     dropped: tuple[str, ...]
     left_s: float
 
@@ -23,7 +21,7 @@ class Observer(Protocol):
         """Hear that a step begins."""
 
     def progress(self, progress: Progress) -> None:
-        """Hear that a trial begins."""
+        """Hear that a block begins."""
 
     def tick(self, phase: str) -> None:
         """Hear, a few times a second, which phase the job is in."""

@@ -1,18 +1,18 @@
 """Who is still in the race: from entries to a table of utilities by block, and from that to drops. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
 
-from harness.score.assess import probability
-from harness.score.compare import tie_margin
+from harness.score.compare import fixed_variances, sum_of_noise, tie_margin
 from harness.score.estimate import estimate
+from harness.score.limits import certainly_broken, probability
 from harness.score.records import Entry
-from harness.score.weights import single_log_metric, utility, weighting_of
+from harness.score.weights import single_log_metric, slope, utility, weighting_of
 from harness.spec.arrays import Floats
 from harness.spec.metrics import lookup
-from harness.spec.policy import Policy
-from harness.stats.racing import Mode, Rule
+from harness.spec.policy import Policy, keys_of
+from harness.stats.racing import Decision, Mode, Rule, race
 
 
 def values_of(entries: Sequence[Entry], policy: Policy, blocks: int) -> Floats:
@@ -39,6 +39,40 @@ def per_objective(entries: Sequence[Entry], policy: Policy, blocks: int) -> Floa
     return np.stack(columns, axis=1)
 
 
+def fixed_of(entries: Sequence[Entry], policy: Policy) -> Floats:
+    """Return [cells, cells]: the variance of each difference in `values_of` that more blocks do not reduce.
+
+    That of the dataset's rows, paired by row. 0 where no metric is made of rows.
+    """
+    weighting = weighting_of(policy, set(policy.objectives))
+    weights = dict(zip(weighting.keys, map(float, weighting.central), strict=True))
+    return _fixed(entries, weights, policy)
+
+
+def fixed_per_objective(entries: Sequence[Entry], policy: Policy) -> Floats:
+    """Return [cells, cells, objectives]: as `fixed_of`, of the utilities in `per_objective`."""
+    keys = weighting_of(policy, set(policy.objectives)).keys
+    return np.stack([_fixed(entries, {key: 1.0}, policy) for key in keys], axis=2)
+
+
+def decide(entries: Sequence[Entry], policy: Policy, blocks: int, racers: Set[int], rule: Rule) -> Decision:
+    """Say which of the `racers` (places in `entries`) stay in the race after so many blocks, and how it stands."""
+    if rule.mode == "front":
+        return race(per_objective(entries, policy, blocks), racers, rule, fixed_per_objective(entries, policy))
+    return race(values_of(entries, policy, blocks), racers, rule, fixed_of(entries, policy))
+
+
+def _fixed(entries: Sequence[Entry], weights: Mapping[str, float], policy: Policy) -> Floats:
+    single = single_log_metric(policy) is not None
+    parts = []
+    for entry in entries:
+        found = {key: estimate(entry, key) for key in weights if key in entry.rows}
+        known = {key: each for key, each in found.items() if each is not None}
+        slopes = {k: 1.0 if single else slope(x.value, x.log, k, policy.objectives[k]) for k, x in known.items()}
+        parts.append(sum_of_noise([(each, weights[key] * slopes[key]) for key, each in known.items()]))
+    return fixed_variances(parts)
+
+
 def _trials(entry: Entry, key: str, blocks: int) -> Floats:
     """Return a metric by block; where it has no trials but a value, that value in every block it ran."""
     found = np.full(blocks, np.nan)
@@ -58,11 +92,15 @@ def broken_limit(entry: Entry, policy: Policy, level: float) -> tuple[str, float
     """Return a limit that the entry breaks for certain (P(holds) below `level`), with that P."""
     for key, limit in policy.limits.items():
         found = estimate(entry, key)
-        if found is not None and found.certain:
-            p = probability(found, limit)
-            if p < level:
-                return key, p
+        if found is not None and certainly_broken(found, limit, level):
+            return key, probability(found, limit)
     return None
+
+
+def is_open(entry: Entry, policy: Policy) -> bool:
+    """Whether the evidence cannot judge some limit or objective of the entry yet, as more requests could."""
+    found = [estimate(entry, key) for key in keys_of(policy)]
+    return any(each is not None and not each.settled for each in found)
 
 
 def rule_of(policy: Policy, mode: Mode, blocks: int, first_look: int) -> Rule:

@@ -18,15 +18,17 @@ from harness.spec.find import load_suite, load_targets
 from harness.spec.formats import format_of, stem_of, suffixes
 from harness.spec.policy import WIDE
 from harness.spec.suite import Budget, Candidate, Dataset, Suite, Synthetic
+from harness.spec.toml import nearest_file
 
 QUICK_FRACTION = 0.3
 QUICK_SECONDS = 60.0
 _DURATION = re.compile(r"(?P<number>\d+(\.\d+)?)\s*(?P<unit>s|m|min|h)?")
+_WITHOUT_SUITE = "models without a suite: {}, no labels, so no accuracy"
 _UNITS = {None: 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
 class Request(NamedTuple):
-    """What `harness run` was asked for."""
+    """What `harness run` was asked for; `dims`, `inputs` and `rows` describe the inputs of bare models, as typed."""
 
     what: Sequence[str]
     targets: Sequence[str] = ()
@@ -35,6 +37,10 @@ class Request(NamedTuple):
     seed: int = 0
     quick: bool = False
     exhaustive: bool = False
+    controls: bool = False
+    dims: Sequence[str] = ()
+    inputs: Sequence[str] = ()
+    rows: Path | None = None
 
 
 def seconds(text: str) -> float:
@@ -66,10 +72,26 @@ def open_new(request: Request) -> tuple[Path, RunRecord]:
         seed=request.seed,
         quick=request.quick,
         synthetic_policy=synthetic,
+        controls=request.controls,
         harness=__version__,
     )
     write_json(folder / "run.json", record)
     return folder, record
+
+
+def extended(folder: Path, record: RunRecord, budget_s: float) -> RunRecord:
+    """Give a run another budget (s, for all of its measuring) and keep that in its record.
+
+    Raises SpecError unless it is more than before. Raises EvidenceError if the record cannot be written.
+    """
+    before = record.suite.budget
+    if budget_s <= before.seconds:
+        mend = "give more: the budget is that of the whole run"
+        raise SpecError("--budget", f"the run has {before.seconds:g} s already", mend)
+    budget = msgspec.structs.replace(before, seconds=budget_s)
+    record = msgspec.structs.replace(record, suite=msgspec.structs.replace(record.suite, budget=budget))
+    write_json(folder / "run.json", record)
+    return record
 
 
 def _suite(request: Request) -> tuple[Suite, Path, bool]:
@@ -77,7 +99,8 @@ def _suite(request: Request) -> tuple[Suite, Path, bool]:
     if not request.what:
         raise SpecError("harness run", "nothing to run", "name a suite, or model files: harness run digits")
     if all(format_of(name) for name in request.what):
-        return _without_suite(request.what), Path.cwd() / "no-suite.toml", True
+        return _without_suite(request.what, described(request)), Path.cwd() / "no-suite.toml", True
+    _refuse_description(request)
     if len(request.what) > 1:
         odd = next(name for name in request.what if not format_of(name))
         raise SpecError(odd, "is not a model file", f"either one suite, or files ending in {', '.join(suffixes())}")
@@ -88,18 +111,65 @@ def _suite(request: Request) -> tuple[Suite, Path, bool]:
     return suite, file, False
 
 
-def _without_suite(models: Sequence[str]) -> Suite:
-    """Make a suite of bare model files: synthetic inputs, wide scales."""
+def described(request: Request) -> Dataset:
+    """Return the inputs of bare models: rows of a file, or synthetic ones as --dim and --input say.
+
+    Raises SpecError that names the option.
+    """
+    if request.rows is not None:
+        if request.dims or request.inputs:
+            raise SpecError("--inputs", "rows need no description", "leave out --dim and --input")
+        if not request.rows.is_file():
+            raise SpecError("--inputs", f"no such file: {request.rows}", nearest_file(request.rows))
+        return Dataset(path=str(request.rows.absolute()))
+    dims = {name: _size(size, name) for name, size in _pairs("--dim", request.dims, "height=320")}
+    inputs = dict(_pairs("--input", request.inputs, "images=1x3x320x320:float32"))
+    try:
+        return Dataset(synthetic=Synthetic(dims=dims, inputs=inputs))
+    except ValueError as error:
+        raise SpecError("--input", str(error).removeprefix("inputs.")) from None
+
+
+def _pairs(option: str, texts: Sequence[str], example: str) -> list[tuple[str, str]]:
+    """Split `NAME=…` texts at the last `=`, for a name may have one; names are unique."""
+    pairs: list[tuple[str, str]] = []
+    for text in texts:
+        name, _, value = text.rpartition("=")
+        if not name:
+            raise SpecError(option, f"'{text}' has no name and '='", f"write {option} {example}")
+        if name in dict(pairs):
+            raise SpecError(option, f"'{name}' is given twice")
+        pairs.append((name, value))
+    return pairs
+
+
+def _size(text: str, name: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise SpecError("--dim", f"{name}: '{text}' is not a size", f"write --dim {name}=320")
+    return int(text)
+
+
+def _refuse_description(request: Request) -> None:
+    """Raise SpecError where inputs are described beside a suite, which has its own."""
+    options = {"--dim": request.dims, "--input": request.inputs, "--inputs": request.rows}
+    for option, given in options.items():
+        if given:
+            mend = "write it into [dataset] of the suite: synthetic = { dims = { … }, inputs = { … } }, or path"
+            raise SpecError(option, "describes the inputs of bare model files", mend)
+
+
+def _without_suite(models: Sequence[str], dataset: Dataset) -> Suite:
+    """Make a suite of bare model files: their inputs, wide scales."""
     named = zip(_names(models), models, strict=True)
     candidates = tuple(Candidate(name=name, path=str(Path(model).absolute())) for name, model in named)
     targets = ("cpu-onnx",) if all(name.endswith(".onnx") for name in models) else ("cpu-onnx", "cpu-torch")
     suite = Suite(
         name="models",
-        description="models without a suite: synthetic inputs, no labels, so no accuracy",
+        description=_WITHOUT_SUITE.format("inputs from a file" if dataset.path else "synthetic inputs"),
         targets=targets,
         candidate=candidates,
         scenario=(SingleStream(name="interactive"),),
-        dataset=Dataset(synthetic=Synthetic()),
+        dataset=dataset,
         budget=Budget(seconds=60.0),
         policy=WIDE,
     )

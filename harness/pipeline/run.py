@@ -5,6 +5,7 @@ from pathlib import Path
 from harness.evidence.run import RunRecord
 from harness.launch.base import Launchers, held, launchers
 from harness.pipeline.conclude import RankedRun, conclude
+from harness.pipeline.controls import Controls
 from harness.pipeline.measure import measure
 from harness.pipeline.prepare import prepare
 from harness.pipeline.progress import Observer, Silent
@@ -22,6 +23,8 @@ def run(
     places = places or launchers(target.launcher for target in record.targets)
     with held(places, str(folder)) as ready:
         prepared = prepare(folder, record, observer, ready)
-        measure(folder, record, prepared, observer, ready)
+        race = measure(folder, record, prepared, observer, ready)
+        if record.controls and race.leader:
+            Controls(folder, record, prepared, observer, ready).run(race.leader)
     observer.say("ranking")
     return conclude(folder)

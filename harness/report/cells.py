@@ -1,4 +1,4 @@
-"""The text of a cell of the table: numbers with their intervals, ranks with their ties."""
+"""The text of a cell of the table: numbers with their intervals, places with the ranks that they could be."""
 
 from harness.score.records import Measure, Ranking, Row
 from harness.score.words import number, short_name, text_of
@@ -7,6 +7,8 @@ from harness.spec.policy import Policy, keys_of
 
 _EXTRA = ("latency_p50_ms", "latency_p99_ms", "throughput_per_s", "memory_peak_mib")
 _MOST = 4
+_BAR = 12
+MAY_BE_BEST = "●"
 
 
 def columns(ranking: Ranking, policy: Policy) -> list[str]:
@@ -23,28 +25,55 @@ def heading(key: str) -> tuple[str, str]:
 
 
 def value(measure: Measure | None) -> str:
-    """Return `value [low, high]`; `>value` without an upper bound; a dash where it is not known."""
+    """Return `value [low, high]`; a dash where it is not known.
+
+    Without an upper end `>low [≈value]`, because the value is then not what the evidence shows; `value [?]` where
+    neither end is known.
+    """
     if measure is None:
         return "–"
     text = number(measure.value)
     if measure.basis == "exact":
         return text
-    if measure.high is None:
-        return f">{text}" if measure.trials > 1 else f"{text} [?]"
-    return f"{text} [{number(measure.low or 0)}, {number(measure.high)}]"
+    if measure.high is not None:
+        return f"{text} [{number(measure.low or 0)}, {number(measure.high)}]"
+    return f"{text} [?]" if not measure.low else f">{number(measure.low)} [≈{text}]"
 
 
-def rank(row: Row) -> str:
-    """Return the rank, `=` if it is shared, and the interval of the rank; a dash where there is none."""
-    if row.rank is None:
+def place(row: Row) -> str:
+    """Return the place, marked where the row may be the best; a dash where there is none."""
+    return "–" if row.place is None else f"{row.place} {MAY_BE_BEST if row.may_be_best else ''}".rstrip()
+
+
+def ranks(row: Row) -> str:
+    """Return the ranks that the row could have: `2–5`, or `2` where there is only one; a dash where there are none."""
+    if row.rank_low is None:
         return "–"
-    text = f"{row.rank}=" if row.tie else str(row.rank)
-    return text if row.rank_low == row.rank_high else f"{text} [{row.rank_low}, {row.rank_high}]"
+    return str(row.rank_low) if row.rank_low == row.rank_high else f"{row.rank_low}–{row.rank_high}"
+
+
+def bar(row: Row, of: int) -> str:
+    """Draw the ranks that the row could have among `of` places, and its own; empty where there is nothing to draw.
+
+    One character is one place, or several where there are many: `▕·░█░··▏` is place 3 of 6, which could be 2 to 4.
+    """
+    if row.place is None or row.rank_low is None or row.rank_high is None or of < 2:
+        return ""
+    width = min(of, _BAR)
+    first, own, last = ((rank - 1) * width // of for rank in (row.rank_low, row.place, row.rank_high))
+    drawn = ["░" if first <= at <= last else "·" for at in range(width)]
+    drawn[own] = "█"
+    return f"▕{''.join(drawn)}▏"
+
+
+def places(ranking: Ranking) -> int:
+    """Count the rows that have a place."""
+    return sum(row.place is not None for row in ranking.rows)
 
 
 def trials(row: Row) -> str:
-    """Return the number of trials (fresh processes) of the row; a dash where there are none."""
-    counts = [measure.trials for measure in row.metrics.values() if measure.basis in ("within", "between")]
+    """Return the number of trials of the row; a dash where there are none."""
+    counts = [measure.trials for measure in row.metrics.values() if measure.basis in ("pooled", "within", "between")]
     return str(max(counts)) if counts else "–"
 
 
@@ -75,17 +104,20 @@ def status(row: Row) -> str:
     """Return the status of the row, in one or two words."""
     if row.status == "failed":
         return f"failed: {row.failure}"
-    if row.status == "skipped":
+    if row.status in ("skipped", "undecided"):
         return row.status
-    return "" if row.eligible else "not eligible"
+    return "not eligible" if row.place is None else ""
+
+
+_DETAILS = ("tied", "certified", "no_upper_end", "trial_shape", "undisturbed")
 
 
 def why(row: Row, most: int = 2) -> str:
-    """Return the first reasons as one text, without ties (see the rank); the rest is in `harness show`.
+    """Return the first reasons as one text, without what decides nothing; all are in `harness show RUN ROW`.
 
     A row that left the race shows one reason only.
     """
-    plain = [reason for reason in row.reasons if reason.code != "tied" and reason.severity != "warning"]
+    plain = [reason for reason in row.reasons if reason.code not in _DETAILS and reason.severity != "warning"]
     shown = [*plain[: 1 if row.status == "dropped" else most], *row.warnings[:1]]
     return "; ".join(first_line(text_of(reason)) for reason in shown)
 

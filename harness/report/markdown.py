@@ -3,40 +3,57 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from harness.analyse.reader import open_run
+from harness.analyse.seconds import seconds_by_purpose
 from harness.evidence.files import write_whole
 from harness.evidence.run import read_prepared
 from harness.pipeline.conclude import RankedRun
 from harness.report import cells
+from harness.report.commands import with_commands
+from harness.report.sections import host_noise, time_spent
 from harness.score.records import Ranking, Row
-from harness.score.words import short_name, text_of
+from harness.score.words import listed, short_name, text_of
 from harness.spec.metrics import lookup
 from harness.spec.policy import Policy
 from harness.spec.target import Target
 from harness.spec.variant import Variant
 
+LEGEND = (
+    f"Places are in order of the scores. Rows marked {cells.MAY_BE_BEST} may be the best. *Could be*: the ranks that a "
+    "row could have; in 95 % of runs they are right for all rows at once. The bar draws them (░) with the place (█). "
+    "n counts trials, each a process. Intervals are 95 %: percentiles over all requests, with trials as clusters; "
+    "quality over dataset rows; all else over trials. `>x [≈y]`: too few requests for an upper end; y is the value so "
+    "far."
+)
+_NAMED = 5
+
 
 def write_report(ranked: RankedRun) -> None:
     """Write `report.md` into the run's folder."""
-    text = report(ranked)
+    text = report(ranked, seconds_by_purpose(open_run(ranked.folder)))
     write_whole(ranked.folder / "report.md", lambda path: path.write_text(text, encoding="utf-8"))
 
 
-def report(ranked: RankedRun) -> str:
-    """Return the report of a ranked run as Markdown."""
-    record, ranking = ranked.record, ranked.ranking
+def report(ranked: RankedRun, seconds: Mapping[str, float] | None = None) -> str:
+    """Return the report of a ranked run as Markdown; `seconds` is how the run's time was spent, by purpose."""
+    record = ranked.record
+    ranking = with_commands(ranked.ranking, ranked.folder.name, record.suite.budget.seconds)
+    controls = [note for note in ranking.notes if note.code.startswith("control_")]
     parts = [
         f"# {record.suite.name}: {' '.join(record.suite.description.split())}",
-        _decision(ranking),
+        decision(ranking),
         "## Ranking",
         _ranking(ranking, ranked.policy),
-        "n counts trials, each a fresh process; intervals are 95 % over trials (quality: over dataset rows). "
-        "`=` marks rows that are not significantly different; in brackets is the interval of the rank.",
+        LEGEND,
         "## Reasons",
         *(_row(row) for row in ranking.rows),
         "## Policy",
         _policy(ranked.policy),
         "## Notes",
-        _bullets(map(text_of, ranking.notes)),
+        _bullets(text_of(note) for note in ranking.notes if note not in controls),
+        *_titled("## Controls", _bullets(map(text_of, controls))),
+        *_titled("## Host noise", host_noise(ranking)),
+        *_titled("## How the time was spent", time_spent(seconds or {})),
         "## Targets",
         _bullets(_target(target) for target in record.targets),
         "## Variants",
@@ -48,26 +65,36 @@ def report(ranked: RankedRun) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _decision(ranking: Ranking) -> str:
-    first = [row for row in ranking.rows if row.rank == 1]
-    if not first:
+def _titled(title: str, text: str) -> tuple[str, ...]:
+    return (title, text) if text else ()
+
+
+def decision(ranking: Ranking) -> str:
+    """Say which row should serve, or which may."""
+    best = [row for row in ranking.rows if row.may_be_best]
+    if not best:
         return "**No row is eligible.** See the reasons of each row."
-    names = ", ".join(f"`{row.candidate}` on `{row.target}`" for row in first)
-    if len(first) > 1:
-        return f"**Several rows may be the best and are not significantly different: {names}.**"
-    sure = f", P(best) = {cells.best(first[0])}" if first[0].p_best is not None else ""
-    return f"**{names} should serve**{sure}."
+    names = [f"`{row.candidate}` on `{row.target}`" for row in best]
+    if len(best) > 1:
+        rest = f", or {listed(names[1:], _NAMED)}" if len(best) == 2 else f"; so may {listed(names[1:], _NAMED)}"
+        return f"**{names[0]} may be the best{rest}.** The evidence does not tell these {len(best)} rows apart."
+    if best[0].status == "undecided":
+        return f"**{names[0]} may serve, but it is undecided.** See its reasons."
+    sure = f", P(best) = {cells.best(best[0])}" if best[0].p_best is not None else ""
+    return f"**{names[0]} should serve**{sure}."
 
 
 def _ranking(ranking: Ranking, policy: Policy) -> str:
-    keys = cells.columns(ranking, policy)
+    keys, of = cells.columns(ranking, policy), cells.places(ranking)
     metrics = (" ".join(cells.heading(key)).strip() for key in keys)
-    head = ["#", "candidate", "target", *cells.ESTIMATES, *metrics, "status"]
+    head = ["#", "candidate", "target", "could be", *cells.ESTIMATES, *metrics, "status"]
     rows = []
     for row in ranking.rows:
         estimates = (text(row) for text in cells.ESTIMATES.values())
         values = (cells.value(row.metrics.get(key)) for key in keys)
-        rows.append([cells.rank(row), row.candidate, row.target, *estimates, *values, cells.status(row)])
+        bar = cells.bar(row, of)
+        could_be = f"{cells.ranks(row)} `{bar}`" if bar else cells.ranks(row)
+        rows.append([cells.place(row), row.candidate, row.target, could_be, *estimates, *values, cells.status(row)])
     return grid(head, rows)
 
 
@@ -79,7 +106,7 @@ def grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _row(row: Row) -> str:
-    return f"### {row.candidate} on {row.target}\n\n{_bullets(map(text_of, row.reasons)) or '- no reasons'}"
+    return f"### {row.candidate} on {row.target}\n\n{_bullets(map(text_of, row.reasons)) or '- nothing to say'}"
 
 
 def _host(facts: Mapping[str, object], trials: int) -> str:

@@ -29,7 +29,7 @@ class Plain:
         if progress.block != self._block:
             self._block = progress.block
             self._print_dropped(progress)
-            self.say(line(progress, with_cell=False))
+            self.say(line(progress))
 
     def tick(self, phase: str) -> None:
         """Print nothing."""
@@ -61,7 +61,7 @@ class Live(Plain):
         self._status.update(text)
 
     def progress(self, progress: Progress) -> None:
-        """Show the trial that begins, and print above it which cells have left the race since."""
+        """Show the block that begins, and print above it which cells have left the race since."""
         self._print_dropped(progress)
         self.say(line(progress))
 
@@ -72,15 +72,13 @@ class Live(Plain):
             self._status.update(f"{self._text} [dim]{phase}[/dim]")
 
 
-def line(progress: Progress, with_cell: bool = True) -> str:
+def line(progress: Progress) -> str:
     """Describe the state of a run in one line."""
-    parts = [f"block {progress.block}"]
-    if with_cell:
-        parts += [f"trial {progress.done + 1} of {progress.total}", progress.cell]
+    of = f" of {progress.blocks}" if progress.blocks and progress.block <= progress.blocks else ""
     racing = f"{len(progress.alive)} of {progress.cells} cells in the race"
     if len(progress.alive) <= _NAMED < progress.cells:
         racing += f": {', '.join(progress.alive)}"
-    return " · ".join([*parts, racing, f"at most {progress.left_s:.0f} s left"])
+    return " · ".join([f"block {progress.block}{of}", racing, f"at most {progress.left_s:.0f} s left"])
 
 
 def observer(console: Console) -> AbstractContextManager[Observer]:

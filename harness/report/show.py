@@ -7,12 +7,11 @@ from harness.spec.metrics import nearest
 
 
 def find_row(ranking: Ranking, name: str) -> Row:
-    """Return a row by its place among the ranked rows (from 1), its name, or a part of exactly one name.
+    """Return a row by its place, its name, or a part of exactly one name.
 
-    Rows that share a rank have consecutive places, in the order of the table. Raises SpecError if no row, or several,
-    match.
+    Raises SpecError if no row, or several, match.
     """
-    ranked, rows = [row for row in ranking.rows if row.rank is not None], {name_of(row): row for row in ranking.rows}
+    ranked, rows = [row for row in ranking.rows if row.place is not None], {name_of(row): row for row in ranking.rows}
     if name.isdecimal() and 1 <= int(name) <= len(ranked):
         return ranked[int(name) - 1]
     found = [name] if name in rows else [full for full in rows if name in full]
@@ -22,5 +21,5 @@ def find_row(ranking: Ranking, name: str) -> Row:
         raise SpecError("ROW", f"'{name}' is part of {len(found)} rows", ", ".join(found))
     mend = nearest(name, rows)
     if name.isdecimal():
-        mend = f"give a place from 1 to {len(ranked)}" if ranked else f"no row has a rank; {mend}"
+        mend = f"give a place from 1 to {len(ranked)}" if ranked else f"no row has a place; {mend}"
     raise SpecError("ROW", f"there is no row '{name}'", mend)

@@ -16,8 +16,11 @@ from harness.score.words import listed, short_name, text_of
 from harness.spec.policy import Policy, keys_of
 
 _STYLES = {"failed": "red", "skipped": "bright_black"}
+_BEST = "bold white on grey23"  # the rows that may be the best, as one set; legible on light and dark terminals
 _GAP = 3
 _WHY = 32
+_NARROW, _NAME, _NARROW_NAME = 100, 32, 24
+_LEGEND = f"{cells.MAY_BE_BEST} may be the best. Could be: the ranks a row could have (95 %, for all rows at once)"
 
 
 class _Column(NamedTuple):
@@ -38,24 +41,45 @@ def ranked_table(ranking: Ranking, policy: Policy, title: str = "", width: int =
 
     Metrics that do not fit are omitted, from the right, and named in a note; so is the last column, `why`.
     """
-    rows = sorted(ranking.rows, key=lambda row: row.rank is None)
-    fixed = _fixed(rows)
+    rows = ranking.rows
+    narrow = width < _NARROW
+    fixed = _fixed(ranking, narrow)
     room = max(0, width - sum(column.width for column in fixed))
     metrics, left_out = _fitting(rows, cells.columns(ranking, policy), room, set(keys_of(policy)))
     room -= sum(column.width for column in metrics)
-    shown = [*fixed, *metrics]
-    if room >= _WHY:
-        shown.append(_Column("why", [_why(row) for row in rows], right=False))
-    notes = [*map(text_of, ranking.notes), *_left_out(left_out, why=room < _WHY)]
+    why = room >= _WHY
+    last = [_Column("why", [_why(row) for row in rows], right=False)] if why else []
+    shown = [*(fixed if why else _with_status(fixed, rows)), *metrics, *last]
+    legend = [_LEGEND] if cells.places(ranking) > 1 else []
+    omitted = [*(cells.ESTIMATES if narrow else ()), *map(short_name, left_out), *([] if why else ["the reasons"])]
+    notes = [*legend, *map(text_of, ranking.notes), *_left_out(omitted)]
     return Group(_table(shown, rows, title), *(Text(f"· {note}", style="dim") for note in notes))
 
 
-def _fixed(rows: Sequence[Row]) -> list[_Column]:
+def _fixed(ranking: Ranking, narrow: bool) -> list[_Column]:
+    """Return the columns before the metrics; a narrow table has fewer."""
+    rows, of, most = ranking.rows, cells.places(ranking), _NARROW_NAME if narrow else _NAME
+    names = [f"{_folded(row.candidate, most)}\n{_folded(row.target, most)}" for row in rows]
+    could_be = [f"{cells.ranks(row)}\n{cells.bar(row, of)}".rstrip() for row in rows]
+    estimates = {} if narrow else cells.ESTIMATES
     return [
-        _Column("#", [_two_lines(cells.rank(row)) for row in rows], right=False),
-        _Column("candidate\non target", [f"{row.candidate}\n{row.target}" for row in rows], right=False),
-        *(_Column(name, [_two_lines(text(row)) for row in rows]) for name, text in cells.ESTIMATES.items()),
+        _Column("#", [cells.place(row) for row in rows], right=False),
+        _Column("candidate\non target", names, right=False),
+        *([_Column("could be", could_be, right=False)] if of > 1 else []),
+        *(_Column(name, [_two_lines(text(row)) for row in rows]) for name, text in estimates.items()),
     ]
+
+
+def _with_status(fixed: Sequence[_Column], rows: Sequence[Row]) -> list[_Column]:
+    """Put the status under the names, where there is no room for reasons."""
+    states = [cells.status(row) for row in rows]
+    names = [f"{text}\n{state}".rstrip() for text, state in zip(fixed[1].texts, states, strict=True)]
+    return [fixed[0], fixed[1]._replace(texts=names), *fixed[2:]]
+
+
+def _folded(name: str, most: int) -> str:
+    """Break a long name into lines."""
+    return "\n".join(name[start : start + most] for start in range(0, len(name), most))
 
 
 def _fitting(rows: Sequence[Row], keys: Sequence[str], room: int, own: Set[str]) -> tuple[list[_Column], list[str]]:
@@ -76,9 +100,9 @@ def _table(columns: Sequence[_Column], rows: Sequence[Row], title: str) -> Table
     for column in columns:
         last = column.heading == "why"
         table.add_column(column.heading, justify="right" if column.right else "left", no_wrap=not last, overflow="fold")
-    ranked = sum(row.rank is not None for row in rows)
+    ranked = sum(row.place is not None for row in rows)
     for index, row in enumerate(rows):
-        style = "bold" if row.rank == 1 else "" if row.rank else _STYLES.get(row.status, "yellow")
+        style = _BEST if row.may_be_best else "" if row.place else _STYLES.get(row.status, "yellow")
         table.add_row(*(escape(column.texts[index]) for column in columns), style=style)
         if index + 1 == ranked < len(rows):
             table.add_section()
@@ -91,9 +115,8 @@ def _why(row: Row) -> str:
     return reasons if status and reasons.startswith(status) else "; ".join(filter(None, (status, reasons)))
 
 
-def _left_out(keys: Sequence[str], why: bool) -> list[str]:
-    names = [short_name(key) for key in keys] + (["the reasons"] if why else [])
-    return [f"not shown because the terminal is too narrow: {listed(names, most=6)}; see the report"] if names else []
+def _left_out(names: Sequence[str]) -> list[str]:
+    return [f"not shown because the terminal is too narrow: {listed(names, most=9)}; see the report"] if names else []
 
 
 def _two_lines(text: str) -> str:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -25,18 +25,35 @@ Infer = Callable[[Feed], Sequence[Array]]
 class Tensor(NamedTuple):
     """An input of a model: name, numpy dtype, shape (int, or a symbol's name where any size is right).
 
-    A dtype of None and the shape `("...",)` mean that the model does not say; the dataset's are used.
+    A dtype of None and the shape `("...",)` mean that the model does not say; the dataset's are used. `axis` is the
+    axis that carries rows, None where there is none (a scalar, a state without a batch): such an input is fed whole.
     """
 
     name: str
     dtype: np.dtype[Any] | None
     shape: tuple[int | str, ...]
+    axis: int | None = 0
+
+
+class Hint(NamedTuple):
+    """What a model's graph tells of an input beyond its shape.
+
+    `sizes` are sizes of axes by the weights they meet, `ids_below` the number of rows of the table that the input
+    indexes, `batch` the axis that a recurrent operator takes as the batch; `kind` is what the input is used as.
+    """
+
+    sizes: Mapping[int, int] = {}
+    ids_below: int | None = None
+    batch: int | None = None
+    kind: Literal["", "image", "signal", "ids"] = ""
 
 
 class Session(Protocol):
     """A loaded model. `infer` takes a feed of host arrays and returns host arrays, in `outputs` order.
 
-    A session that drives another process (a server) also has `pids`: the processes that are to be watched.
+    `inputs` is set again when the inputs' layout is settled (the axes that carry rows, sizes). Optional attributes:
+    `pids`, the processes that are to be watched, of a session that drives another process (a server); `hints()`, which
+    returns input name → Hint.
     """
 
     inputs: tuple[Tensor, ...]
@@ -55,7 +72,20 @@ class Runtime(Protocol):
     options: Mapping[str, type]
 
     def unavailable(self, target: Target) -> str | None:
-        """Say why `target` cannot be used here, or None when it can."""
+        """Say why `target` cannot be used here, or None when it can.
+
+        It imports the runtime, if nothing did before.
+        """
+
+    def preload(self) -> None:
+        """Import all that loading needs, so that load time is the model's alone. Optional; starts no thread."""
+
+    def forkable(self, target: Target) -> bool:
+        """Say whether trials on `target` may be forks of a process that has imported this runtime.
+
+        It may once `preload` has started no thread and opened no device. Optional: a runtime without this method
+        is not forked.
+        """
 
     def versions(self) -> dict[str, str]:
         """Return name → version of the libraries that matter to the numbers."""
@@ -69,6 +99,10 @@ class Runtime(Protocol):
 
 class ModelError(Exception):
     """The model itself is wrong: corrupt, wrong input, unsupported operator."""
+
+
+class InputError(Exception):
+    """No inputs were found that the model runs with, or those described do not fit it."""
 
 
 class OutputError(Exception):
@@ -105,6 +139,11 @@ def load_runtime(name: str) -> Runtime:
     """Import and make the runtime called `name`; errors as in `plugins.load`."""
     runtime: Runtime = plugins.load("runtimes", name)()
     return runtime
+
+
+def preload(runtime: Runtime) -> None:
+    """Import all that loading with a runtime needs, as far as the runtime tells."""
+    getattr(runtime, "preload", runtime.versions)()
 
 
 def wrong_option(options: Mapping[str, Fact], known: Mapping[str, type]) -> str | None:

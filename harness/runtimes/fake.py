@@ -113,6 +113,10 @@ class FakeRuntime:
         """Return None: a fake runs anywhere."""
         return None
 
+    def forkable(self, target: Target) -> bool:
+        """Return True: there is nothing in a fake that a fork would not have."""
+        return True
+
     def versions(self) -> dict[str, str]:
         """Return numpy's version."""
         return {"numpy": np.__version__}

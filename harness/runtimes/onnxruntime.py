@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
 from harness.runtimes.base import Infer, ModelError, Tensor, first_line, local_path, model_errors
+from harness.runtimes.onnx_hints import hints
 from harness.spec.target import Target
 from harness.spec.variant import Variant
 
@@ -18,6 +20,7 @@ _DTYPES = {f"tensor({name})": name for name in _SAME_NAME} | {
     "tensor(double)": "float64",
     "tensor(string)": "object",
 }
+_UNNAMED = ("", "?", "None", "-1")
 _LEVELS = {
     "disable": "ORT_DISABLE_ALL",
     "basic": "ORT_ENABLE_BASIC",
@@ -29,14 +32,15 @@ _LEVELS = {
 def _tensor(arg: Any) -> Tensor:
     if arg.type not in _DTYPES:
         raise ModelError(f"input '{arg.name}' has the type {arg.type}, which cannot be fed")
-    shape = tuple(d if isinstance(d, int) else str(d or f"{arg.name}_{i}") for i, d in enumerate(arg.shape))
+    named = [d if isinstance(d, int) else str(d or "") for d in arg.shape]
+    shape = tuple(f"{arg.name}_{i}" if d in _UNNAMED else d for i, d in enumerate(named))
     return Tensor(arg.name, np.dtype(_DTYPES[arg.type]), shape)
 
 
 class OnnxSession:
     """One `InferenceSession`; `infer` is its bound `run`, so that nothing of ours is timed."""
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, session: Any, path: Path) -> None:
         self.inputs = tuple(_tensor(arg) for arg in session.get_inputs())
         if not self.inputs:
             raise ModelError("the model has no inputs, so there is nothing to feed")
@@ -44,6 +48,7 @@ class OnnxSession:
         self.infer = cast(Infer, partial(session.run, list(self.outputs)))
         self.clock: Callable[[], int] = time.perf_counter_ns
         self.scope = nullcontext
+        self.hints = partial(hints, path, {tensor.name: len(tensor.shape) for tensor in self.inputs})
 
 
 class OnnxRuntime:
@@ -70,6 +75,10 @@ class OnnxRuntime:
             return f"options.optimisation: '{level}' is none of {', '.join(_LEVELS)}"
         return None
 
+    def forkable(self, target: Target) -> bool:
+        """Return True on the CPU: importing starts no threads, they belong to sessions."""
+        return target.device == "cpu"
+
     def versions(self) -> dict[str, str]:
         """Return onnxruntime's and numpy's version."""
         import onnxruntime as ort
@@ -83,7 +92,7 @@ class OnnxRuntime:
         path, settings = local_path(variant), self._settings(target, threads)
         with model_errors(f"onnxruntime cannot load {path.name}", first_line):
             session = ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
-        return OnnxSession(session)
+        return OnnxSession(session, path)
 
     def _settings(self, target: Target, threads: int) -> Any:
         import onnxruntime as ort

@@ -1,9 +1,11 @@
 """PyTorch modules on the CPU: exported programs and built modules, eager or compiled."""
 
+import importlib
 import inspect
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,13 @@ from harness.spec.target import Target
 from harness.spec.variant import Variant
 
 _MODES = ("eager", "compile")
+_LATE = (
+    "torch._export.serde.serialize",
+    "torch.export.pt2_archive._package",
+    "torch.export._unlift",
+    "torch.export._trace",
+    "torch._functorch.aot_autograd",
+)
 
 
 class TorchSession:
@@ -63,6 +72,18 @@ class TorchRuntime:
         if mode == "compile" and not (shutil.which("g++") or shutil.which("clang++")):
             return 'mode = "compile" needs a C++ compiler (g++ or clang++) on the PATH'
         return None
+
+    def preload(self) -> None:
+        """Import what loading a program needs: more than a second of modules, which torch imports late."""
+        import torch.export  # noqa: F401
+
+        for name in _LATE:
+            with suppress(ImportError):  # another version of torch has them elsewhere: loading imports them then
+                importlib.import_module(name)
+
+    def forkable(self, target: Target) -> bool:
+        """Return True for eager mode on the CPU; compiling starts worker processes and threads of its own."""
+        return target.device == "cpu" and target.options.get("mode", "eager") == "eager"
 
     def versions(self) -> dict[str, str]:
         """Return torch's and numpy's version."""

@@ -24,25 +24,33 @@ class Bench(Protocol):
     """What the child gives a scenario: the model to call, inputs, a clock, and where evidence goes.
 
     `infer` takes a feed and returns when the answer is there. `fixed_batch` is the only batch size that the
-    model accepts, None when it accepts any.
+    model accepts, None when it accepts any. `row_ns` is how long
+    one row takes, as far as it is known.
     """
 
     job: Trial
     infer: Callable[[Any], Any]
     clock: Callable[[], int]
     fixed_batch: int | None
+    row_ns: float
 
     def feeds(self, batch_size: int) -> Iterator[Any]:
         """Return feeds of this many rows each, without end, rotating over the input pool."""
 
-    def mark(self, phase: str) -> None:
-        """Record that a phase begins; `name:window` phases get the time their window is meant to take."""
+    def warming(self, window: str) -> AbstractContextManager[None]:
+        """Return the context of a window's warm-up."""
 
     def measuring(self, window: str) -> AbstractContextManager[None]:
         """Return the context of a measured window: nothing is written and no garbage collected in it."""
 
+    def next_turn(self) -> bool:
+        """Let other processes run until it is this one's turn again; returns whether any could have run."""
+
+    def counting(self) -> AbstractContextManager[None]:
+        """Return the context of the requests of a turn that count: what the host does meanwhile is recorded."""
+
     def keep(self, window: Window, arrays: Mapping[str, Array]) -> None:
-        """Write a window's requests (one int64 array per name, ns) when it has been measured."""
+        """Keep a window's requests (one int64 array per name); they are written when all windows are measured."""
 
     def note(self, diagnostic: Diagnostic) -> None:
         """Add a note to the outcome, once."""
@@ -117,4 +125,5 @@ def _throughput(window: Window) -> float:
 
 def batch_is_fixed(scenario: str, size: int | None) -> Diagnostic:
     """Return the note that a model accepts one batch size only."""
-    return diagnostic("batch_fixed", f"{scenario}: the model accepts batch size {size} only", batch_size=size)
+    text = f"{scenario}: other batch sizes are not applicable: the model takes {size} only"
+    return diagnostic("batch_fixed", text, batch_size=size)

@@ -1,27 +1,31 @@
 """The closed loop: one request after another. Two clock reads and two appends per request, nothing else inside.
 
-Stamps are collected in chunks of Python ints and packed to int64 between chunks, so that recording a million
-requests costs 16 MB and does not show in the model's peak memory.
+A window is a number of turns. Between them other processes may run; what they leave in the caches is worked off by a
+few requests that do not count. Stamps are collected as Python ints and packed to int64 between turns, so that recording
+a million requests costs 24 MB and does not show in the model's peak memory.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from harness.evidence.folder import LATENCY, START
+from harness.evidence.folder import LATENCY, ROUND, START
 from harness.scenarios.base import Bench
 from harness.spec.arrays import Integers
 from harness.spec.wire import WarmUpRule, Window
-from harness.stats.stopping import MEDIAN_PRECISION, P99_PRECISION, agree, precise_enough
+from harness.stats.stopping import agree
 
 Clock = Callable[[], int]
 Infer = Callable[[Any], Any]
-_CHUNK = 16_384
-_FIRST_CHUNK = 64
 _FIRST_LOOK = 3
 _FEWEST = 5
+_FEW_TOLERANCE = 0.1
+_LOOK_FRACTION, _WINDOW_FRACTION = 0.25, 0.125
+_OVERRUN = 3.0
+_SETTLED_NS, _SLOW_NS, _FEWEST_SETTLING = 500_000, 20_000_000, 3
 
 
 def timed(infer: Infer, feeds: Iterator[Any], count: int, clock: Clock) -> Integers:
@@ -43,86 +47,114 @@ def durations(stamps: Integers) -> Integers:
 
 
 class WarmUp(NamedTuple):
-    """How warm-up went: whether it became steady, after how many inferences, and the last median (ns)."""
+    """How warm-up went: whether it became steady, how many inferences and ns it took, and the last median (ns)."""
 
     steady: bool
     samples: int
+    spent_ns: int
     median_ns: float
 
 
-def warm_up(infer: Infer, feeds: Iterator[Any], clock: Clock, rule: WarmUpRule, most_seconds: float) -> WarmUp:
-    """Run windows until two consecutive ones agree, or until the limit: the rule's or `most_seconds`, if less.
+def warm_up(infer: Infer, feeds: Iterator[Any], clock: Clock, rule: WarmUpRule, seconds: float) -> WarmUp:
+    """Run windows of requests until two consecutive ones agree, or until the rule's limit.
 
-    A window is as many inferences as fill `rule.window_seconds`, within the rule's bounds; three
-    inferences tell how many that are, and a window has at least five.
+    `seconds` is what the measured window is meant to last. Up to three requests tell the scale; a slow model, of which
+    five do not fit into an eighth of the limit, gets windows of fewer.
     """
-    limit_ns = min(rule.max_seconds, most_seconds) * 1e9
-    first = durations(timed(infer, feeds, _FIRST_LOOK, clock))
-    typical = max(float(np.median(first)), 1.0)
-    window = int(min(rule.most, max(_FEWEST, rule.window_seconds * 1e9 / typical)))
-    spent, count = int(first.sum()), _FIRST_LOOK
-    if spent >= limit_ns:
-        return WarmUp(False, count, typical)
-    previous: Integers | None = None
+    limit_ns = 1e9 * max(rule.limit_fraction * seconds, rule.limit_seconds)
+    together_ns = 1e9 * min(max(rule.fraction * seconds, rule.least_seconds), rule.most_seconds)
+    previous = _first_look(infer, feeds, clock, _LOOK_FRACTION * limit_ns)
+    spent, count = int(previous.sum()), len(previous)
+    typical = max(float(np.median(previous)), 1.0)
+    fewest = max(1, min(_FEWEST, int(_WINDOW_FRACTION * limit_ns / typical)))
+    window = max(fewest, math.ceil(together_ns / 2 / typical))
     while True:
         current = durations(timed(infer, feeds, window, clock))
         spent, count = spent + int(current.sum()), count + window
-        steady = previous is not None and agree(previous, current)
-        if steady or spent >= limit_ns or count >= rule.max_samples:
-            return WarmUp(steady, count, float(np.median(current)))
+        steady = len(previous) >= window and _agree(previous, current)
+        if steady or spent >= limit_ns:
+            return WarmUp(steady, count, spent, max(float(np.median(current)), 1.0))
         previous = current
 
 
-class Measured(NamedTuple):
-    """A measured window: [requests, 2] begin and end (ns), and why it ended."""
+def _first_look(infer: Infer, feeds: Iterator[Any], clock: Clock, most_ns: float) -> Integers:
+    """Run up to three requests, fewer when they take long; returns their durations (ns)."""
+    look = durations(timed(infer, feeds, 1, clock))
+    while len(look) < _FIRST_LOOK and look.sum() * (1 + 1 / len(look)) < most_ns:
+        look = np.concatenate([look, durations(timed(infer, feeds, 1, clock))])
+    return look
 
-    stamps: Integers
-    ended_by: Literal["precision", "time", "samples"]
+
+def _agree(previous: Integers, current: Integers) -> bool:
+    """Whether two windows agree; of few requests only the medians are compared, with a wider tolerance."""
+    if len(current) >= _FEWEST:
+        return agree(previous, current)
+    before, now = float(np.median(previous)), float(np.median(current))
+    return abs(now - before) <= _FEW_TOLERANCE * before
 
 
 class Length(NamedTuple):
-    """How long a window may be: `seconds`, or up to `most_seconds` while it has fewer than `min_samples`."""
+    """How long a window is to be: seconds of requests, of which each turn takes `turn_s`, and at most `max_samples`."""
 
     seconds: float
-    most_seconds: float
-    min_samples: int
+    turn_s: float
     max_samples: int
 
-    def limit_ns(self, n: int) -> int:
-        """Return how long a window with `n` samples may be (ns)."""
-        return int(1e9 * (self.seconds if n >= self.min_samples else max(self.seconds, self.most_seconds)))
+    @property
+    def turns(self) -> int:
+        """How many turns that makes."""
+        return max(1, round(self.seconds / self.turn_s))
 
 
-def measure(infer: Infer, feeds: Iterator[Any], clock: Clock, length: Length, median_ns: float) -> Measured:
-    """Sample until p50 and p99 are precise enough, the time is spent, or `max_samples` are there."""
-    chunks: list[Integers] = []
-    n, spent, checked = 0, 0, 0
-    per_sample = max(median_ns, 1.0)
-    while n < length.max_samples and spent < length.limit_ns(n):
-        room = int((length.limit_ns(n) - spent) / per_sample) + 1
-        count = min(_CHUNK, max(_FIRST_CHUNK, n), room, length.max_samples - n)
-        chunks.append(timed(infer, feeds, count, clock))
-        n, spent = n + count, spent + int(durations(chunks[-1]).sum())
+class Measured(NamedTuple):
+    """A measured window: [requests, 2] begin and end (ns), the turn of each request, how many did not count."""
+
+    stamps: Integers
+    rounds: Integers
+    uncounted: int
+    ended_by: Literal["turns", "time", "samples"]
+
+
+def measure(bench: Bench, feeds: Iterator[Any], length: Length, median_ns: float) -> Measured:
+    """Sample in turns until there were enough of them, or `max_samples`; a model that became slow ends by time."""
+    infer, clock, turn_ns = bench.infer, bench.clock, 1e9 * length.seconds / length.turns
+    parts: list[Integers] = []
+    n, spent, uncounted, per_sample = 0, 0, 0, max(median_ns, 1.0)
+    ended: Literal["turns", "time", "samples"] = "turns"
+    for _ in range(length.turns):
+        if bench.next_turn():
+            settle = settling(per_sample)
+            timed(infer, feeds, settle, clock)
+            uncounted += settle
+        count = min(max(1, round(turn_ns / per_sample)), length.max_samples - n)
+        with bench.counting():
+            parts.append(timed(infer, feeds, count, clock))
+        n, spent = n + count, spent + int(durations(parts[-1]).sum())
         per_sample = max(spent / n, 1.0)
-        if n >= 2 * checked:
-            checked = n
-            if n >= length.min_samples and _precise(chunks):
-                return Measured(np.concatenate(chunks), "precision")
-    return Measured(np.concatenate(chunks), "samples" if n >= length.max_samples else "time")
+        if n >= length.max_samples or spent > _OVERRUN * 1e9 * length.seconds:
+            ended = "samples" if n >= length.max_samples else "time"
+            break
+    rounds = np.repeat(np.arange(len(parts), dtype=np.int64), [len(part) for part in parts])
+    return Measured(np.concatenate(parts), rounds, uncounted, ended)
 
 
-def _precise(chunks: Sequence[Integers]) -> bool:
-    ordered = np.sort(durations(np.concatenate(chunks)))
-    return precise_enough(ordered, 0.50, MEDIAN_PRECISION) and precise_enough(ordered, 0.99, P99_PRECISION)
+def settling(per_sample_ns: float) -> int:
+    """Return how many requests at the start of a turn do not count: half a millisecond of them, three at least.
+
+    Measured: until then requests of 4 to 200 µs take 3 to 9 % longer. A slow one fills the caches within itself.
+    """
+    if per_sample_ns <= _SETTLED_NS:
+        return max(_FEWEST_SETTLING, math.ceil(_SETTLED_NS / per_sample_ns))
+    return 1 if per_sample_ns <= _SLOW_NS else 0
 
 
 def run_window(bench: Bench, scenario: str, name: str, batch_size: int, length: Length) -> None:
     """Warm up, measure one window of requests of `batch_size` rows, and keep its evidence as `name`."""
     feeds = bench.feeds(batch_size)
-    bench.mark(f"warm_up:{name}")
-    warmed = warm_up(bench.infer, feeds, bench.clock, bench.job.warm_up, length.seconds)
+    with bench.warming(name):
+        warmed = warm_up(bench.infer, feeds, bench.clock, bench.job.warm_up, length.seconds)
     with bench.measuring(name):
-        found = measure(bench.infer, feeds, bench.clock, length, warmed.median_ns)
+        found = measure(bench, feeds, length, warmed.median_ns)
     latency = durations(found.stamps)
     window = Window(
         name=name,
@@ -132,6 +164,9 @@ def run_window(bench: Bench, scenario: str, name: str, batch_size: int, length: 
         elapsed_ns=int(latency.sum()),
         steady=warmed.steady,
         warm_up_samples=warmed.samples,
+        warm_up_ns=warmed.spent_ns,
+        rounds=int(found.rounds[-1]) + 1,
+        uncounted=found.uncounted,
         ended_by=found.ended_by,
     )
-    bench.keep(window, {START: found.stamps[:, 0], LATENCY: latency})
+    bench.keep(window, {START: found.stamps[:, 0], LATENCY: latency, ROUND: found.rounds})

@@ -7,8 +7,12 @@ import msgspec
 
 from harness.scenarios.base import Bench, MeasuredWindow, ScenarioMetrics, batch_is_fixed, throughput_metrics
 from harness.scenarios.closed_loop import Length, run_window
+from harness.spec.diagnostics import diagnostic
 from harness.spec.ranges import Count, Positive
 from harness.spec.scenario import Scenario
+
+_LONGEST = 3.0
+"""A batch size is left out when one request would take this many times the scenario's seconds."""
 
 
 class Offline(
@@ -38,14 +42,25 @@ class _Offline:
         sizes = scenario.batch_sizes if fixed is None else (fixed,)
         if sizes != scenario.batch_sizes:
             bench.note(batch_is_fixed(scenario.name, fixed))
+        sizes = _affordable(sizes, scenario, bench)
         seconds = scenario.seconds / len(sizes)
         for size in sizes:
-            length = Length(seconds, seconds * bench.job.max_duration_factor, 0, scenario.max_samples)
+            length = Length(seconds, bench.job.turn_s, scenario.max_samples)
             run_window(bench, scenario.name, f"{scenario.name}.b{size}", size, length)
 
     def metrics(self, scenario: Offline, windows: Sequence[MeasuredWindow]) -> ScenarioMetrics:
         """Return the highest throughput and the batch size that gave it; latency is a rate here, not a metric."""
         return throughput_metrics(windows)._replace(quantiles={})
+
+
+def _affordable(sizes: Sequence[int], scenario: Offline, bench: Bench) -> tuple[int, ...]:
+    """Return the sizes of which one request does not take far longer than the scenario is to last, at least one."""
+    longest = _LONGEST * 1e9 * max(scenario.seconds, 1.0)
+    kept = tuple(size for size in sizes if size == min(sizes) or size * bench.row_ns <= longest)
+    if left_out := sorted(set(sizes) - set(kept)):
+        text = f"{scenario.name}: batch sizes {', '.join(map(str, left_out))} left out: one request takes too long"
+        bench.note(diagnostic("batch_left_out", text, sizes=[*left_out]))
+    return kept
 
 
 KIND = _Offline()

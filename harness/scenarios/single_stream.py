@@ -13,7 +13,7 @@ from harness.spec.scenario import Scenario
 class SingleStream(
     Scenario, Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="single_stream", tag_field="kind"
 ):
-    """`seconds` bounds the measured window of one trial, `max_samples` its requests."""
+    """`seconds` are those of the measured window of one trial; `max_samples` bounds its requests."""
 
     name: str
     seconds: Positive = 1.0
@@ -27,12 +27,10 @@ class _SingleStream:
     times_requests = True
 
     def execute(self, scenario: SingleStream, bench: Bench) -> None:
-        """Measure one window, longer than `seconds` where the job's minimum of samples needs that."""
+        """Measure one window."""
         if bench.fixed_batch not in (None, 1):
             bench.note(batch_is_fixed(scenario.name, bench.fixed_batch))
-        job = bench.job
-        most = scenario.seconds * job.max_duration_factor
-        length = Length(scenario.seconds, most, job.min_samples, scenario.max_samples)
+        length = Length(scenario.seconds, bench.job.turn_s, scenario.max_samples)
         run_window(bench, scenario.name, scenario.name, bench.fixed_batch or 1, length)
 
     def metrics(self, scenario: SingleStream, windows: Sequence[MeasuredWindow]) -> ScenarioMetrics:

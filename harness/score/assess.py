@@ -9,41 +9,67 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.score.estimate import Estimate, degrees, estimate, standard_error, t_cdf, variances, why_unknown
-from harness.score.records import Entry, Measure
+from harness.score.estimate import Estimate, estimate, why_unknown
+from harness.score.limits import LimitsCheck, Question, check_limits, no_upper_end, open_objective
+from harness.score.records import Entry, Status
 from harness.score.resample import NoiseDraws, draws_of
 from harness.score.weights import Weighting, utility
-from harness.score.words import against, chance, short_name
 from harness.spec.arrays import Floats
-from harness.spec.diagnostics import Diagnostic, diagnostic
-from harness.spec.policy import Limit, Policy, keys_of
+from harness.spec.diagnostics import diagnostic
+from harness.spec.policy import Policy, keys_of
 
 NO_RESULT = ("failed", "skipped")
 ONE_TRIAL = "one trial only: its uncertainty is not known"
 
 
-class LimitsCheck(NamedTuple):
-    """P(limit holds) by metric (only where known), the reasons against the row, and remarks."""
-
-    probabilities: dict[str, float]
-    reasons: tuple[Diagnostic, ...]
-    remarks: tuple[Diagnostic, ...] = ()
-
-
 class Assessed(NamedTuple):
-    """A row judged by itself; `score` is None where a metric that the policy needs is not known."""
+    """A row judged by itself; `score` is None where a metric that the policy needs is not known.
+
+    `floor` is the score if what is thin is as bad as can be.
+    """
 
     entry: Entry
     estimates: Mapping[str, Estimate | None]
     utilities: dict[str, float]
     check: LimitsCheck
-    eligible: bool
     score: float | None
+    floor: float
+
+    @property
+    def placed(self) -> bool:
+        """Whether the row has a place: it has a result, no limit is certainly broken, no needed metric is missing."""
+        return self.entry.status not in NO_RESULT and not self.check.reasons
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """What the evidence cannot judge yet."""
+        return self.check.questions
+
+    @property
+    def eligible(self) -> bool:
+        """Whether every limit certainly holds."""
+        return self.placed and all(each.bound is None for each in self.questions)
+
+    @property
+    def status(self) -> Status:
+        """The entry's status, or "undecided"."""
+        open_still = self.placed and bool(self.questions)
+        return "undecided" if open_still and self.entry.status == "measured" else self.entry.status
 
     @property
     def certain(self) -> bool:
         """False if some metric that the policy needs rests on one trial."""
         return all(each is None or each.certain for each in self.estimates.values())
+
+    @property
+    def drawable(self) -> bool:
+        """Whether draws describe all of its uncertainty."""
+        return all(each is None or each.settled for each in self.estimates.values())
+
+    @property
+    def proven(self) -> float:
+        """The score that the evidence is sure of, but for noise: none where a limit may be broken."""
+        return self.floor if self.eligible else -math.inf
 
     def value(self, key: str) -> float | None:
         """Return a metric that the policy names, None where it is not known."""
@@ -59,9 +85,10 @@ def assess(entry: Entry, policy: Policy, weighting: Weighting) -> Assessed:
         for key, objective in policy.objectives.items()
         if (found := estimates[key]) is not None
     }
-    check = _with_objectives(check_limits(entry, estimates, policy), entry, policy, weighting)
-    eligible = entry.status not in NO_RESULT and not check.reasons
-    return Assessed(entry, estimates, utilities, check, eligible, _score(utilities, policy, weighting))
+    limits = check_limits(entry, estimates, policy) if entry.status not in NO_RESULT else LimitsCheck({})
+    check = _with_objectives(limits, entry, estimates, policy, weighting)
+    score = _score(utilities, policy, weighting)
+    return Assessed(entry, estimates, utilities, check, score, _floor(estimates, utilities, policy, weighting))
 
 
 def estimates_of(entry: Entry, policy: Policy) -> dict[str, Estimate | None]:
@@ -69,17 +96,22 @@ def estimates_of(entry: Entry, policy: Policy) -> dict[str, Estimate | None]:
     return {key: None if entry.status in NO_RESULT else estimate(entry, key) for key in keys_of(policy)}
 
 
-def utility_draws(rows: Sequence[Assessed], key: str, policy: Policy, noise: NoiseDraws) -> Floats:
-    """Draw one objective's utility for all rows jointly (rows × draws); 0 where the metric is not known."""
+def utility_draws(
+    rows: Sequence[Assessed], key: str, policy: Policy, noise: NoiseDraws, paired: bool = False
+) -> Floats:
+    """Draw one objective's utility for all rows jointly (rows × draws); 0 where the metric is not known.
+
+    `paired` draws are for comparisons of rows, the others for each row's own interval (`Estimate.paired`).
+    """
     out = np.zeros((len(rows), noise.draws))
     found = [(index, each) for index, row in enumerate(rows) if (each := row.estimates[key]) is not None]
     if found:
-        drawn = draws_of([each for _, each in found], noise)
+        drawn = draws_of([each.paired if paired else each for _, each in found], noise)
         out[[index for index, _ in found]] = utility(drawn, key, policy.objectives[key])
     return out
 
 
-def _score(utilities: dict[str, float], policy: Policy, weighting: Weighting) -> float | None:
+def _score(utilities: Mapping[str, float], policy: Policy, weighting: Weighting) -> float | None:
     """Take the weighted mean. Under `missing = "ignore"` an unknown utility counts 0, so that it is no advantage."""
     known = [key for key in weighting.keys if key in utilities]
     if not known or (len(known) < len(weighting.keys) and policy.missing != "ignore"):
@@ -88,8 +120,28 @@ def _score(utilities: dict[str, float], policy: Policy, weighting: Weighting) ->
     return float(sum(weight * utilities.get(key, 0.0) for key, weight in pairs))
 
 
-def _with_objectives(check: LimitsCheck, entry: Entry, policy: Policy, weighting: Weighting) -> LimitsCheck:
-    """Add the objectives that are not known to the reasons or remarks of the limits, each metric once."""
+def _floor(
+    estimates: Mapping[str, Estimate | None],
+    utilities: Mapping[str, float],
+    policy: Policy,
+    weighting: Weighting,
+) -> float:
+    """Score the row with utility 0 in each objective of which nothing is known on the upper, worse side."""
+    open_ended = {
+        key
+        for key, objective in policy.objectives.items()
+        if (found := estimates[key]) is not None and found.thin and objective.limit > objective.target
+    }
+    return _score({**utilities, **dict.fromkeys(open_ended, 0.0)}, policy, weighting) or 0.0
+
+
+def _with_objectives(
+    check: LimitsCheck, entry: Entry, estimates: Mapping[str, Estimate | None], policy: Policy, weighting: Weighting
+) -> LimitsCheck:
+    """Add the objectives that are not known, or not bounded, to what is said of the limits; each metric once."""
+    if entry.status in NO_RESULT:
+        return check
+    check = _with_questions(check, entry, estimates, weighting)
     unknown = {key: why for key in weighting.keys if (why := why_unknown(entry, key)) is not None}
     if policy.missing != "ignore":
         new = [diagnostic("metric_unknown", why, metric=k) for k, why in unknown.items() if k not in policy.limits]
@@ -101,65 +153,13 @@ def _with_objectives(check: LimitsCheck, entry: Entry, policy: Policy, weighting
     return check._replace(remarks=(*check.remarks, *new))
 
 
-def check_limits(entry: Entry, estimates: dict[str, Estimate | None], policy: Policy) -> LimitsCheck:
-    """Check every limit: it holds if its probability reaches the policy's confidence.
-
-    A metric with one trial is judged by its value alone and gets no probability.
-    """
-    probabilities: dict[str, float] = {}
-    reasons: list[Diagnostic] = []
-    remarks: list[Diagnostic] = []
-    for key, limit in policy.limits.items():
-        found = estimates[key]
-        if found is None:
-            unknown = why_unknown(entry, key) or ""
-            if policy.missing == "ignore":
-                remarks.append(diagnostic("limit_unchecked", f"{unknown}: its limit was not checked", metric=key))
-            else:
-                reasons.append(diagnostic("metric_unknown", f"{unknown}, and there is a limit on it", metric=key))
-            continue
-        p = probability(found, limit)
-        if found.certain:
-            probabilities[key] = p
-        if p < policy.confidence:
-            reasons.append(_broken(entry.metrics[key], limit, key, p))
-    return LimitsCheck(probabilities, tuple(reasons), tuple(remarks))
-
-
-def probability(of: Estimate, limit: Limit) -> float:
-    """Give P(limit holds) from Student's distribution around the value.
-
-    Resampling trials (`resample`) converges to the same value as draws grow. This one has no noise, so that
-    eligibility depends on the row alone.
-    """
-    low = -math.inf if limit.min is None else limit.min
-    high = math.inf if limit.max is None else limit.max
-    error = standard_error(of)
-    if error == 0.0:
-        return float(low <= of.value <= high)
-    df = degrees(variances(of))
-    centre = math.log(of.value) if of.log else of.value
-    below, above = ((_bound(end, of.log) - centre) / error for end in (low, high))
-    return max(0.0, t_cdf(above, df) - t_cdf(below, df))
-
-
-def _bound(end: float, log: bool) -> float:
-    if not log or end == math.inf:
-        return end
-    return math.log(end) if end > 0 else -math.inf
-
-
-def _broken(measure: Measure, limit: Limit, key: str, p: float) -> Diagnostic:
-    """Name the side that is broken; if neither is, the nearer side, which is not certain."""
-    value, low, high = measure.value, limit.min, limit.max
-    if high is not None and value > high:
-        verb, bound, doubt = "exceeds", high, ""
-    elif low is not None and value < low:
-        verb, bound, doubt = "is below", low, ""
-    elif low is None or (high is not None and high - value < value - low):
-        verb, bound, doubt = "is not certainly at most", high or 0.0, f" ({chance(p)})"
-    else:
-        verb, bound, doubt = "is not certainly at least", low, f" ({chance(p)})"
-    text, end = against(measure, bound, key)
-    message = f"{short_name(key)} {text} {verb} {end}{doubt}"
-    return diagnostic("limit_broken", message, metric=key, value=value, bound=bound, probability=p)
+def _with_questions(
+    check: LimitsCheck, entry: Entry, estimates: Mapping[str, Estimate | None], weighting: Weighting
+) -> LimitsCheck:
+    asked = {each.key for each in check.questions}
+    known = {key: found for key in weighting.keys if (found := estimates[key]) is not None and key not in asked}
+    new = [open_objective(found, entry.metrics[key], key) for key, found in known.items()]
+    questions = (*check.questions, *(each for each in new if each is not None))
+    ends = [no_upper_end(entry.metrics[key], key) for key, found in estimates.items() if found and not found.bounded]
+    remarks = [each for each in ends if each.data["metric"] not in {question.key for question in questions}]
+    return check._replace(questions=questions, remarks=(*check.remarks, *remarks))

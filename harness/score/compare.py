@@ -1,8 +1,10 @@
-"""Pairwise comparisons of rows: paired differences of scores, significance, tie margin, rank intervals.
+"""Pairwise comparisons of rows: paired differences of scores, significance, tie margin, rank sets.
 
-The variance of a difference is computed, not drawn: near its value, the score is a weighted sum of the noise
-sources, and the sources that two rows share cancel. With one metric over k shared blocks this is the paired
-t test with k-1 degrees of freedom, also far in the tail, which 10,000 draws could not resolve.
+The race's statistics (`stats.pairs`): differences within shared blocks, variances moderated by the noise of all rows,
+and the variance that comes from the dataset's rows, which two rows share as far as they predict alike. With one
+metric over two rows this is the paired t test. A score by block is the score plus what the block's trials are away
+from the row's values, times weight and slope; with these, a percentile of pooled requests is compared by the
+percentiles of the trials, which drift alike. To be told apart, two rows must differ by these and by their scores.
 """
 
 import math
@@ -10,95 +12,146 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special
 
-from harness.score.estimate import Estimate, degrees, t_quantile
+from harness.score.estimate import Estimate
+from harness.score.settle import Gap
 from harness.score.weights import Weighting, single_log_metric, slope
-from harness.spec.arrays import Booleans, Floats
+from harness.spec.arrays import Booleans, Floats, Integers
 from harness.spec.policy import Policy
+from harness.stats.pairs import Pairs, p_better
+from harness.stats.pairs import compare as stats_compare
+from harness.stats.ranksets import rank_sets
 
-ALPHA = 0.05
-"""Chance, per row, of a rank interval that misses: two-sided, Bonferroni over k-1 comparisons."""
 TIE_MARGIN = 0.01
 """Score difference up to which two rows tie, even if it is significant. On the scale from 0 to 1."""
 TIE_MARGIN_LOG = 0.02
 """The same where a single metric on a log scale decides: difference of its logarithms, about 2 %."""
 _NIL = 1e-12  # score differences below this are rounding
+_ALL = 1e6  # more than any score
 
 
 class NoiseSensitivity(NamedTuple):
-    """How a row's score depends on each source of noise, as in `Estimate`; `own` lists (load, key, df)."""
+    """How far a row's score is, by block, from the score it has (NaN: did not run), and the loads of other sources.
 
-    blocks: Floats
-    df: float
+    `rows` has a load per dataset row; `own` lists (load, key). `certain` is False where the spread is not known.
+    """
+
+    by_block: Floats
     rows: Floats
-    own: tuple[tuple[float, int, float], ...]
+    own: tuple[tuple[float, int], ...]
     certain: bool
 
 
-class Gap(NamedTuple):
-    """Variance of a score difference: the part that more blocks reduce, the part they do not, and the df."""
-
-    by_blocks: float
-    fixed: float
-    df: float
-
-    @property
-    def error(self) -> float:
-        """The standard error of the difference."""
-        return math.sqrt(self.by_blocks + self.fixed)
-
-
 class Comparison(NamedTuple):
-    """All pairs: `better[i, j]` if i is significantly better than j, `apart` if beyond the margin."""
+    """All pairs: `better[i, j]` if i is told to be better than j, `apart` if their scores are beyond the margin.
+
+    `low` and `high` are the ends of each row's rank set; `level` is the one-sided level that pairs were tested at.
+    """
 
     better: Booleans
+    low: Integers
+    high: Integers
     apart: Booleans
-    gaps: tuple[tuple[Gap, ...], ...]
+    pairs: Pairs
     level: float
 
-    def rank_low(self, row: int) -> int:
-        """One plus the number of rows that are significantly better."""
-        return 1 + int(self.better[:, row].sum())
+    def told_apart(self, one: int, two: int) -> bool:
+        """Whether one of two rows is told to be better."""
+        return bool(self.better[one, two] or self.better[two, one])
 
-    def rank_high(self, row: int) -> int:
-        """The number of rows minus those that are significantly worse."""
-        return len(self.better) - int(self.better[row].sum())
+    def gap(self, one: int, two: int) -> Gap:
+        """Give the noise of a pair's difference; infinite where it is not known."""
+        return gap_of(self.pairs, one, two)
+
+
+def gap_of(pairs: Pairs, one: int, two: int) -> Gap:
+    """Give the noise of a pair's difference; infinite where it is not known."""
+    error, df, fixed = (float(each[one, two]) for each in (pairs.error, pairs.df, np.asarray(pairs.fixed)))
+    if math.isnan(error):
+        return Gap(math.inf, math.inf, 1.0)
+    return Gap(error**2, fixed, df, df - float(pairs.n[one, two]) + 1.0)
 
 
 def sensitivity_of(estimates: Mapping[str, Estimate | None], weighting: Weighting, policy: Policy) -> NoiseSensitivity:
     """Sum the loads of a row's metrics, each times its weight and its utility's slope."""
-    parts = [
-        (each, float(weight) * slope(each.value, each.log, key, policy.objectives[key]))
-        for key, weight in zip(weighting.keys, weighting.central, strict=True)
-        if (each := estimates[key]) is not None
-    ]
+    return sum_of_noise(
+        [
+            (each, float(weight) * slope(each.value, each.log, key, policy.objectives[key]))
+            for key, weight in zip(weighting.keys, weighting.central, strict=True)
+            if (each := estimates[key]) is not None
+        ]
+    )
+
+
+def sum_of_noise(parts: Sequence[tuple[Estimate, float]]) -> NoiseSensitivity:
+    """Sum the noise of estimates, each times a factor."""
+    width = max((each.by_block.size for each, _ in parts), default=0)
+    moved = [factor * _over(width, each.by_block) for each, factor in parts if each.by_block.size]
     return NoiseSensitivity(
-        _padded([factor * each.blocks for each, factor in parts]).sum(axis=0),
-        min((each.df for each, _ in parts), default=math.inf),
+        _summed(moved),
         _padded([factor * each.rows for each, factor in parts]).sum(axis=0),
-        tuple((factor * each.own, each.own_key, each.own_df) for each, factor in parts),
+        tuple((factor * each.own, each.own_key) for each, factor in parts),
         all(each.certain for each, _ in parts),
     )
 
 
-def compare(scores: Floats, of: Sequence[NoiseSensitivity], apart: Booleans) -> Comparison:
-    """Compare all pairs; only those that are `apart`, beyond the margin, can be significantly different.
+def compare(
+    scores: Floats, of: Sequence[NoiseSensitivity], apart: Booleans, proven: Floats | None = None
+) -> Comparison:
+    """Compare all pairs, with simultaneous 95 % rank sets; only pairs that are `apart` can be told apart.
 
-    The level is one-sided and the same for all pairs, α/2 over k-1, so that "i is better than j" and "j is worse
-    than i" are one statement.
+    A row is better than another if what is `proven` of its score is (default: the score).
     """
-    k = len(of)
-    level = ALPHA / 2.0 / max(k - 1, 1)
-    blocks, rows = _squares([each.blocks for each in of]), _squares([each.rows for each in of])
-    gaps = tuple(tuple(_gap(of[i], of[j], float(blocks[i, j]), float(rows[i, j])) for j in range(k)) for i in range(k))
-    error = np.array([[each.error for each in line] for line in gaps])
-    df = np.array([[each.df for each in line] for line in gaps])
-    difference = scores[:, None] - scores[None, :]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.where(error > 0, difference / error, np.inf)
-    p = np.where(np.isinf(df), special.ndtr(-t), special.stdtr(np.where(np.isinf(df), 1.0, df), -t))
-    return Comparison((difference > _NIL) & apart & (p <= level), apart, gaps, level)
+    sure = scores if proven is None else proven
+    pairs = pairs_of(scores, of)
+    known = np.array([each.certain for each in of], dtype=np.bool_)
+    lost = np.where(np.isfinite(sure), scores - sure, _ALL)
+    p = p_better(pairs._replace(effect=pairs.effect - lost[:, None]))
+    possible = apart & (sure[:, None] - scores[None, :] > _NIL) & known[:, None] & known[None, :]
+    sets = rank_sets(np.where(possible, p, 1.0))
+    return Comparison(sets.better, sets.low, sets.high, apart, pairs, sets.level)
+
+
+def pairs_of(scores: Floats, of: Sequence[NoiseSensitivity]) -> Pairs:
+    """Compare scores by block, and add the variance that more blocks do not reduce; NaN where nothing is known."""
+    width = max((each.by_block.size for each in of), default=0)
+    columns = [score + _by_block(max(width, 2), each) for score, each in zip(scores.tolist(), of, strict=True)]
+    values = np.array(columns, dtype=np.float64).reshape(len(of), max(width, 2)).T
+    return stats_compare(values)._replace(fixed=fixed_variances(of))
+
+
+def fixed_variances(of: Sequence[NoiseSensitivity]) -> Floats:
+    """Give the variance of each pair's difference that more blocks do not reduce: dataset rows and own sources."""
+    own = [[_own_variance(one, two) for two in of] for one in of]
+    return np.asarray(_squares([each.rows for each in of]) + np.array(own, dtype=np.float64).reshape(len(of), len(of)))
+
+
+def _by_block(width: int, of: NoiseSensitivity) -> Floats:
+    """Give the deviations over `width` blocks; what has no trials is the same in all blocks."""
+    if not of.by_block.size:
+        return np.zeros(width) if of.certain else np.full(width, np.nan)
+    return _over(width, of.by_block)
+
+
+def _over(width: int, by_block: Floats) -> Floats:
+    return np.pad(by_block, (0, width - by_block.size), constant_values=np.nan)
+
+
+def _summed(moved: Sequence[Floats]) -> Floats:
+    """Sum deviations by block over metrics; NaN where none ran."""
+    if not moved:
+        return np.zeros(0)
+    ran = np.asarray(np.isfinite(np.array(moved)).any(axis=0))
+    return np.where(ran, np.sum([_completed(each, ran) for each in moved], axis=0), np.nan)
+
+
+def _completed(by_block: Floats, ran: Booleans) -> Floats:
+    """Fill the blocks that a metric lacks, of those that the row ran, so that mean and standard error remain."""
+    have = np.isfinite(by_block)
+    m, n = int(have.sum()), int(ran.sum())
+    mean = float(by_block[have].mean()) if m else 0.0
+    factor = math.sqrt(n * (n - 1) / (m * (m - 1))) if m >= 2 else 1.0
+    return np.where(have, mean + factor * (by_block - mean), mean)
 
 
 def beyond_margin(scores: Floats, values: Mapping[str, Floats], policy: Policy) -> Booleans:
@@ -116,37 +169,13 @@ def tie_margin(policy: Policy) -> float:
     return TIE_MARGIN_LOG if single_log_metric(policy) is not None else TIE_MARGIN
 
 
-def blocks_to_settle(gap: float, of: Gap, level: float, blocks: int) -> int | None:
-    """Estimate how many blocks in all would make a difference significant; None where no number would.
-
-    The half-width decreases as t_{n-1} sqrt(1/n) for the part that varies over blocks; the rest is constant.
-    """
-    wanted, least = abs(gap), t_quantile(1 - level, math.inf) * math.sqrt(of.fixed)
-    if of.by_blocks == 0 or not math.isfinite(of.by_blocks) or wanted <= least:
-        return None
-    for n in sorted({blocks + step for step in range(1, 33)} | {int(blocks * 1.1**i) for i in range(20, 90)}):
-        variance = of.by_blocks * blocks / n + of.fixed
-        df = degrees([(of.by_blocks * blocks / n, n - 1.0), (of.fixed, math.inf)])
-        if t_quantile(1 - level, df) * math.sqrt(variance) < wanted:
-            return n
-    return None
-
-
-def _gap(one: NoiseSensitivity, two: NoiseSensitivity, blocks: float, rows: float) -> Gap:
-    if not (one.certain and two.certain):
-        return Gap(math.inf, math.inf, math.inf)
-    own = _own_variance(one, two)
-    df = degrees([(blocks, min(one.df, two.df)), (rows, math.inf), *own])
-    return Gap(blocks, rows + sum(variance for variance, _ in own), df)
-
-
-def _own_variance(one: NoiseSensitivity, two: NoiseSensitivity) -> list[tuple[float, float]]:
+def _own_variance(one: NoiseSensitivity, two: NoiseSensitivity) -> float:
     """Sum the own sources, which cancel only between rows with identical data."""
-    sources: dict[int, tuple[float, float]] = {}
+    sources: dict[int, float] = {}
     for sign, row in ((1.0, one), (-1.0, two)):
-        for load, key, df in row.own:
-            sources[key] = (sources.get(key, (0.0, df))[0] + sign * load, df)
-    return [(load**2, df) for load, df in sources.values()]
+        for load, key in row.own:
+            sources[key] = sources.get(key, 0.0) + sign * load
+    return math.fsum(load**2 for load in sources.values())
 
 
 def _squares(vectors: Sequence[Floats]) -> Floats:

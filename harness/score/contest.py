@@ -1,4 +1,4 @@
-"""The eligible rows compared: rank intervals, P(best), acceptability, Pareto dominance, gaps to the leader."""
+"""The placed rows compared: rank sets, P(best), acceptability, Pareto dominance, gaps to the leader."""
 
 import math
 from collections.abc import Sequence
@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.score.assess import Assessed
-from harness.score.compare import Comparison, beyond_margin, blocks_to_settle, compare, sensitivity_of
+from harness.score.compare import Comparison, beyond_margin, compare, sensitivity_of
 from harness.score.estimate import t_quantile
-from harness.score.resample import NoiseDraws
+from harness.score.resample import NoiseDraws, draws_of
+from harness.score.settle import Gap, blocks_to_settle
 from harness.score.weights import Weighting, central_weights, random_weights, rank_fractions
 from harness.score.words import name_of
 from harness.spec.arrays import Booleans, Floats
@@ -20,7 +21,7 @@ _NEGLIGIBLE = 1e-18  # variance of a score
 
 
 class RankProbabilities(NamedTuple):
-    """How often draws put a row on each rank; None for a row with one trial."""
+    """How often draws put a row on each rank; None for a row whose uncertainty is not known."""
 
     p_best: float | None = None
     acceptability: tuple[float, ...] | None = None
@@ -28,7 +29,7 @@ class RankProbabilities(NamedTuple):
 
 
 class GapToLeader(NamedTuple):
-    """A row's score minus the leader's, its interval, and the blocks in all that would make it significant."""
+    """A row's score minus the leader's, its interval, and the blocks in all that would tell the two apart."""
 
     gap: float | None = None
     gap_low: float | None = None
@@ -37,11 +38,17 @@ class GapToLeader(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """The place of an eligible row; `losses` are its weighted utilities minus the leader's, by objective."""
+    """The place of a row among k; `losses` are its weighted utilities minus the leader's, by objective.
 
-    rank_low: int
-    rank_high: int
-    ties: tuple[str, ...]
+    `not_told` names the rows that it is not told apart from; `needs_rows` says that, against the leader, only more
+    rows of the dataset could.
+    """
+
+    place: int
+    low: int
+    high: int
+    not_told: tuple[str, ...]
+    needs_rows: bool
     dominator: Assessed | None
     probabilities: RankProbabilities
     gap: GapToLeader
@@ -57,19 +64,21 @@ def weighted(utilities: Sequence[Floats], weights: Floats) -> Floats:
 def standings_of(
     rows: Sequence[Assessed], utilities: Sequence[Floats], weighting: Weighting, policy: Policy, noise: NoiseDraws
 ) -> list[Standing]:
-    """Rank eligible rows, which come best first; `utilities` are their draws."""
+    """Rank the placed rows, which come in order of their places; `utilities` are their draws."""
     scores = np.array([row.score or 0.0 for row in rows])
     values = {key: np.array([row.value(key) for row in rows], dtype=np.float64) for key in weighting.keys}
     sensitivities = [sensitivity_of(row.estimates, weighting, policy) for row in rows]
-    found = compare(scores, sensitivities, beyond_margin(scores, values, policy))
-    _keep_race_results(found, rows)
+    apart, proven = beyond_margin(scores, values, policy), np.array([row.proven for row in rows])
+    found = _with_race_results(compare(scores, sensitivities, apart, proven), rows)
     beats = dominators(_gains(values, policy, len(rows)))
-    probabilities = _probabilities(rows, utilities, weighting, noise)
+    probabilities = _probabilities(rows, utilities, weighting, policy, noise)
     return [
         Standing(
-            found.rank_low(index),
-            found.rank_high(index),
-            _ties(index, found, rows),
+            index + 1,
+            min(index + 1, int(found.low[index])),
+            max(index + 1, int(found.high[index])),
+            tuple(name_of(row.entry) for j, row in enumerate(rows) if j != index and not found.told_apart(index, j)),
+            _needs_rows(index, scores, found),
             next((rows[int(by)] for by in np.flatnonzero(beats[:, index])), None),
             probabilities[index],
             _gap_to_leader(index, scores, found, rows),
@@ -80,30 +89,26 @@ def standings_of(
     ]
 
 
-def _keep_race_results(found: Comparison, rows: Sequence[Assessed]) -> None:
-    """Keep what the race decided: its few planned comparisons have more power than all pairs here.
+def _with_race_results(found: Comparison, rows: Sequence[Assessed]) -> Comparison:
+    """Add what the race decided: its few planned comparisons have more power than all pairs here.
 
-    The race accounts for the noise of trials only, not for the sampling of dataset rows. Where a pair differs in
-    the latter too, the comparison here decides.
+    Where a pair differs by more than trials can tell (the sampling of dataset rows), the comparison here decides.
     """
-    place = {name_of(row.entry): index for index, row in enumerate(rows)}
+    better, place = found.better.copy(), {name_of(row.entry): index for index, row in enumerate(rows)}
     for index, row in enumerate(rows):
         winner = place.get(row.entry.beaten_by)
-        if winner is not None and found.gaps[winner][index].fixed <= _NEGLIGIBLE:
-            found.better[winner, index], found.better[index, winner] = True, False
+        if winner is not None and found.gap(winner, index).fixed <= _NEGLIGIBLE:
+            better[index, winner] = False
+            better[:, index] |= better[:, winner]
+            better[winner, index] = True
+    low = np.maximum(found.low, 1 + better.sum(axis=0))
+    high = np.minimum(found.high, len(rows) - better.sum(axis=1))
+    return found._replace(better=better, low=low, high=high)
 
 
 def _losses(row: Assessed, first: Assessed, weighting: Weighting) -> dict[str, float]:
     pairs = zip(weighting.keys, weighting.central, strict=True)
     return {k: float(w) * (row.utilities.get(k, 0.0) - first.utilities.get(k, 0.0)) for k, w in pairs}
-
-
-def _ties(index: int, found: Comparison, rows: Sequence[Assessed]) -> tuple[str, ...]:
-    """Name the other rows that share this row's rank."""
-    rank = found.rank_low(index)
-    return tuple(
-        name_of(row.entry) for place, row in enumerate(rows) if place != index and found.rank_low(place) == rank
-    )
 
 
 def dominators(gains: Floats) -> Booleans:
@@ -124,40 +129,74 @@ def _gains(values: dict[str, Floats], policy: Policy, k: int) -> Floats:
 
 
 def _probabilities(
-    rows: Sequence[Assessed], utilities: Sequence[Floats], weighting: Weighting, noise: NoiseDraws
+    rows: Sequence[Assessed],
+    utilities: Sequence[Floats],
+    weighting: Weighting,
+    policy: Policy,
+    noise: NoiseDraws,
 ) -> list[RankProbabilities]:
-    """Rank all draws; rows with one trial take no part, because their spread is not known."""
-    places = [index for index, row in enumerate(rows) if row.certain]
+    """Rank all draws; rows whose spread is not known take no part. A draw that breaks a limit is last, never best."""
+    places = [index for index, row in enumerate(rows) if row.drawable]
     found = [RankProbabilities() for _ in rows]
     if not places or not weighting.keys:
         return found
     drawn = [each[places] for each in utilities]
-    at_policy = rank_fractions(weighted(drawn, weighting.central)).ranks
+    kept = np.array([_keeps_limits(rows[index], policy, noise) for index in places])
+    at_policy = rank_fractions(np.where(kept, weighted(drawn, weighting.central), -1.0))
     weights = random_weights(weighting, noise.draws, noise.generator(_WEIGHTS))
-    over_all = rank_fractions(weighted(drawn, weights.T))
-    central = central_weights(over_all.first, weights)
+    over_all = rank_fractions(np.where(kept, weighted(drawn, weights.T), -1.0))
+    central = central_weights(np.where(kept.T, over_all.first, 0.0), weights)
     for place, index in enumerate(places):
         middle = central[place]
         found[index] = RankProbabilities(
-            float(at_policy[place, 0]),
+            float(np.where(kept[place], at_policy.first[:, place], 0.0).mean()),
             tuple(map(float, over_all.ranks[place])),
             None if np.isnan(middle).any() else dict(zip(weighting.keys, map(float, middle), strict=True)),
         )
     return found
 
 
+def _keeps_limits(row: Assessed, policy: Policy, noise: NoiseDraws) -> Booleans:
+    """Say for each draw whether the row keeps the limits that are open questions."""
+    kept = np.ones(noise.draws, dtype=np.bool_)
+    for question in row.questions:
+        limit, found = policy.limits.get(question.key), row.estimates[question.key]
+        if limit is not None and found is not None:
+            (values,) = draws_of([found], noise)
+            kept &= (values <= (math.inf if limit.max is None else limit.max)) & (
+                values >= (-math.inf if limit.min is None else limit.min)
+            )
+    return kept
+
+
+def _needs_rows(index: int, scores: Floats, found: Comparison) -> bool:
+    """Whether a row's difference to the leader is within what the sampling of dataset rows alone explains."""
+    gap = found.gap(0, index)
+    if index == 0 or found.told_apart(0, index) or not found.apart[0, index] or not math.isfinite(gap.fixed):
+        return False
+    difference, least = float(scores[0] - scores[index]), t_quantile(1.0 - found.level, math.inf)
+    return gap.fixed > _NEGLIGIBLE and least * math.sqrt(gap.fixed) >= difference > 0
+
+
 def _gap_to_leader(index: int, scores: Floats, found: Comparison, rows: Sequence[Assessed]) -> GapToLeader:
     """Bound the difference to the first row at the level of the comparison."""
     if index == 0 or rows[index].score is None:
         return GapToLeader()
-    value, gap = float(scores[index] - scores[0]), found.gaps[index][0]
+    value, gap = float(scores[index] - scores[0]), found.gap(index, 0)
     if not math.isfinite(gap.error):
         return GapToLeader(value)
-    half = t_quantile(1.0 - found.level, gap.df) * gap.error
-    settled = bool(found.better[0, index]) or -value <= 0.0 or not found.apart[0, index]
+    half = gap.half_width(found.level)
+    low, high = max(-1.0, value - half), min(1.0, value + half)
+    return GapToLeader(value, low, high, _blocks_to_settle(index, value, gap, found, rows))
+
+
+def _blocks_to_settle(index: int, value: float, gap: Gap, found: Comparison, rows: Sequence[Assessed]) -> int | None:
+    """Estimate the blocks that tell a row from the leader; None where another question comes first."""
     blocks = min(blocks_of(rows[0]), blocks_of(rows[index]))
-    settles = None if settled or blocks < 2 else blocks_to_settle(value, gap, found.level, blocks)
-    return GapToLeader(value, max(-1.0, value - half), min(1.0, value + half), settles)
+    open_still = bool(rows[0].questions or rows[index].questions)
+    if open_still or found.told_apart(0, index) or value >= 0.0 or not found.apart[0, index] or blocks < 2:
+        return None
+    return blocks_to_settle(value, gap, found.level, blocks)
 
 
 def blocks_of(row: Assessed) -> int:

@@ -15,9 +15,9 @@ from scipy import special
 
 from harness.score.records import Entry, Measure, RowScores
 from harness.score.words import short_name
-from harness.spec.arrays import Floats
+from harness.spec.arrays import Booleans, Floats
 from harness.spec.metrics import PERCENTILES, lookup, split_key
-from harness.stats.quantiles import samples_needed
+from harness.stats.pooled import enough
 
 _NONE: Floats = np.zeros(0)
 _PSEUDO = 4  # pseudo-rows of Agresti & Coull, Approximate is better than "exact" (1998)
@@ -26,9 +26,12 @@ _PSEUDO = 4  # pseudo-rows of Agresti & Coull, Approximate is better than "exact
 class Estimate(NamedTuple):
     """A value with the loads of its noise, on log(value) if `log`, else in the metric's unit.
 
-    `blocks` has one load per block, with `df` degrees of freedom behind them; `rows` one per dataset row
-    (after three pseudo-rows); `own` is the load of a source of its own, known by `own_key`, with `own_df`.
-    `certain` is False where there is one trial only: the spread is then not 0 but not known.
+    `blocks` has one load per block, with `df` degrees of freedom behind them, 0 where the cell did not run; `by_block`
+    has how far each block's trial is from the value, NaN where the cell did not run: what comparisons are made from;
+    `rows` one per dataset row (after three pseudo-rows); `own` is the load of a source of its own, known by
+    `own_key`, with `own_df`. `certain` is False where the spread is not known, as with one trial. `bounded` is False
+    where the value has no upper end; it is `thin` if that is for want of requests: nothing is then known of the upper
+    side, and the loads are those of the lower one. Else trials differ, and what they share cancels in comparisons.
     """
 
     value: float
@@ -40,6 +43,29 @@ class Estimate(NamedTuple):
     own_key: int = 0
     own_df: float = math.inf
     certain: bool = True
+    bounded: bool = True
+    thin: bool = False
+    by_block: Floats = _NONE
+
+    @property
+    def ran(self) -> Booleans:
+        """In which blocks the cell ran."""
+        return np.isfinite(self.by_block)
+
+    @property
+    def paired(self) -> "Estimate":
+        """The estimate with the noise of its blocks as comparisons see it: the spread of the trials' own values."""
+        deviations = self.by_block[self.ran]
+        if deviations.size < 2:
+            return self
+        loads = np.zeros(self.by_block.size)
+        loads[self.ran] = (deviations - deviations.mean()) / math.sqrt(deviations.size * (deviations.size - 1))
+        return self._replace(blocks=loads, df=deviations.size - 1.0)
+
+    @property
+    def settled(self) -> bool:
+        """Whether the spread is known on both sides."""
+        return self.certain and not self.thin
 
 
 def estimate(entry: Entry, key: str) -> Estimate | None:
@@ -47,34 +73,37 @@ def estimate(entry: Entry, key: str) -> Estimate | None:
     if why_unknown(entry, key) is not None:
         return None
     measure = entry.metrics[key]
+    scores = entry.rows.get(key)
     trials = np.array(entry.trials.get(key, ()), dtype=np.float64)
     ran = trials[np.isfinite(trials)]
     log = lookup(key).scale == "log" and measure.value > 0 and bool(np.all(ran > 0))
-    scores = entry.rows.get(key)
     if scores is not None and scores.values.size > 0:
         return _from_rows(measure.value, log, scores)
     if measure.basis == "exact":
         return Estimate(measure.value, log)
+    bounded = measure.high is not None
+    thin = not bounded and is_thin(measure, key)
+    if measure.basis == "pooled" and key in entry.loads and (bounded or thin or ran.size < 2):
+        return _from_loads(measure, entry.loads[key], trials)._replace(bounded=bounded, thin=thin)
     if ran.size >= 2 and measure.basis != "rows":
-        return _from_trials(measure, trials, log, key)
+        return _from_trials(measure, trials, log, key)._replace(bounded=bounded, thin=thin)
     if measure.basis == "rows" or measure.trials >= 2:
-        return _from_interval(measure, log, key)
-    return Estimate(measure.value, log, certain=False)
+        return _from_interval(measure, log, key)._replace(bounded=bounded, thin=thin)
+    return Estimate(measure.value, log, certain=False, bounded=bounded, thin=thin)
+
+
+def is_thin(measure: Measure, key: str) -> bool:
+    """Whether a percentile has too few requests, or trials, for an upper end even if trials do not differ."""
+    p = PERCENTILES.get(split_key(key)[1])
+    return p is None or not enough(measure.n, measure.trials, p)
 
 
 def why_unknown(entry: Entry, key: str) -> str | None:
-    """Say why a metric cannot be used as known; None when it can."""
+    """Say that a metric is not known; None when it is, though perhaps not bounded."""
     measure = entry.metrics.get(key)
     if measure is None or not math.isfinite(measure.value):
         return f"{short_name(key)} is not known"
-    p = PERCENTILES.get(split_key(key)[1])
-    if p is None or (measure.low is not None and measure.high is not None):
-        return None
-    needed, each = samples_needed(p), measure.n // max(measure.trials, 1)
-    if measure.trials < 2 and each >= needed:
-        return None
-    had = f" (has {each:,})" if each < needed else ""
-    return f"{short_name(key)} needs at least {needed:,} samples in a trial{had}"
+    return None
 
 
 def variances(of: Estimate) -> list[tuple[float, float]]:
@@ -104,6 +133,23 @@ def t_cdf(t: float, df: float) -> float:
     return float(special.ndtr(t) if math.isinf(df) else special.stdtr(df, t))
 
 
+def _from_loads(measure: Measure, given: tuple[float, ...], trials: Floats) -> Estimate:
+    """Take the influence of each trial on a percentile of pooled requests, on logarithms, as the noise of the value.
+
+    Comparisons are made from the trials' own percentiles. Influences on a tail are not linear: where the host drifts,
+    its slowest block has nearly all of them, in all cells alike.
+    """
+    loads = np.array(given, dtype=np.float64)
+    ran = np.isfinite(loads)
+    k, found = int(ran.sum()), np.where(ran, loads, 0.0)
+    known = k >= 2 and measure.low is not None
+    if np.isfinite(trials).sum() >= 2:
+        by_block = np.log(trials) - math.log(measure.value)
+    else:
+        by_block = loads * math.sqrt(k * max(k - 1, 1))
+    return Estimate(measure.value, True, found, max(k - 1.0, 1.0), certain=known, by_block=by_block)
+
+
 def _from_trials(measure: Measure, trials: Floats, log: bool, key: str) -> Estimate:
     """Load each block with its residual, so that Σ load² = s²/k, the squared standard error of a mean.
 
@@ -117,12 +163,15 @@ def _from_trials(measure: Measure, trials: Floats, log: bool, key: str) -> Estim
     loads[ran] = residuals / math.sqrt(values.size * (values.size - 1))
     within = _half_width(measure, log) if measure.basis == "within" else 0.0
     own = math.sqrt(max(0.0, within**2 / 1.96**2 - float(loads @ loads)))
-    return Estimate(measure.value, log, loads, values.size - 1.0, own=own, own_key=_content(measure, key))
+    by_block = np.full(trials.size, np.nan)
+    by_block[ran] = values - (math.log(measure.value) if log else measure.value)
+    df = values.size - 1.0
+    return Estimate(measure.value, log, loads, df, own=own, own_key=_content(measure, key), by_block=by_block)
 
 
 def _from_interval(measure: Measure, log: bool, key: str) -> Estimate:
     """Take the standard error from an interval whose trials are not given; no noise is shared with other cells."""
-    if measure.low is None or measure.high is None:
+    if measure.low is None:
         return Estimate(measure.value, log, certain=False)
     df = measure.trials - 1.0 if measure.basis == "between" else math.inf
     own = _half_width(measure, log) / t_quantile(0.975, df)
@@ -166,11 +215,13 @@ def _binary_loads(values: Floats, weights: Floats) -> tuple[Floats, float, int]:
 
 
 def _half_width(measure: Measure, log: bool) -> float:
-    if measure.low is None or measure.high is None:
+    """Give half the interval, of logarithms if `log`; the lower half where there is no upper end."""
+    low, high = measure.low, measure.high
+    if low is None:
         return 0.0
-    if log and measure.low > 0:
-        return math.log(measure.high / measure.low) / 2.0
-    half = (measure.high - measure.low) / 2.0
+    if log and low > 0:
+        return math.log(measure.value / low) if high is None else math.log(high / low) / 2.0
+    half = measure.value - low if high is None else (high - low) / 2.0
     return half / measure.value if log else half
 
 

@@ -14,7 +14,7 @@ def explain(ranking: Ranking, policy: Policy, row: Row) -> list[str]:
     """Give limits kept or broken and by how much, ties, favourable weights, and what would change the place."""
     if row.status in ("failed", "skipped"):
         return [f"{name_of(row)} is not ranked: {row.status}", *map(text_of, row.reasons)]
-    first = next((each for each in ranking.rows if each.eligible), None)
+    first = next((each for each in ranking.rows if each.place == 1), None)
     return [
         _headline(row, ranking),
         *map(text_of, row.reasons),
@@ -26,14 +26,15 @@ def explain(ranking: Ranking, policy: Policy, row: Row) -> list[str]:
 
 
 def _headline(row: Row, ranking: Ranking) -> str:
-    if not row.eligible:
+    if row.place is None:
         return f"{name_of(row)} is not eligible"
-    rank = f"rank {row.rank} of {sum(each.eligible for each in ranking.rows)}"
-    if row.rank_high is not None and row.rank_high != row.rank_low:
-        rank += f", between {row.rank_low} and {row.rank_high}"
+    place = f"place {row.place} of {sum(each.place is not None for each in ranking.rows)}"
+    if row.rank_high != row.rank_low:
+        place += f", could be {row.rank_low}–{row.rank_high}"
+    state = f", {row.status}" if row.status in ("undecided", "dropped") else ""
     score = "" if row.score is None else f"; score {row.score:.3f}{_ends(row.score_low, row.score_high)}"
     best = "" if row.p_best is None else f"; best in {percent(row.p_best)} of draws"
-    return f"{name_of(row)}: {rank}{score}{best}"
+    return f"{name_of(row)}: {place}{state}{score}{best}"
 
 
 def _ends(low: float | None, high: float | None) -> str:
@@ -50,10 +51,16 @@ def _limit(row: Row, policy: Policy, key: str) -> list[str]:
         if bound is None:
             continue
         short, p = (measure.value - bound) * sign, row.limits.get(key)
-        state = "broken" if short > 0 else "holds" if (p or 0.0) >= policy.confidence else "holds, but not certainly"
+        state = _state(p, policy)
         found = f"{state} ({chance(p)}), {measured(measure, key)}, {_distance(short, bound, key)}"
         lines.append(f"limit {short_name(key)} {wish} {amount(bound, key)}: {found}")
     return lines
+
+
+def _state(p: float | None, policy: Policy) -> str:
+    if p is None or 1.0 - policy.confidence <= p < policy.confidence:
+        return "undecided"
+    return "holds" if p >= policy.confidence else "broken"
 
 
 def _distance(short: float, bound: float, key: str) -> str:
@@ -81,21 +88,29 @@ def _objectives(row: Row, first: Row | None, policy: Policy) -> list[str]:
 
 
 def _against_first(row: Row, first: Row | None, policy: Policy) -> list[str]:
-    """Say how far the first row is ahead, whether that is significant, and what would make it so."""
+    """Say how far the first row is ahead, whether they are told apart, and what would do it."""
     if first is None or row.gap is None:
         return []
     ahead = f"score {_signed(row.gap, 3)}{_ends(row.gap_low, row.gap_high)} to {name_of(first)}"
     if row.gap_high is None:
         return [f"{ahead}: {ONE_TRIAL}"]
+    if name_of(first) not in not_told_apart(row):
+        return [f"{ahead}: told apart"]
     if _within_margin(row, first, policy):
         on = "score" if single_log_metric(policy) is None else "logarithm"
         return [f"{ahead}: within the tie margin, {tie_margin(policy)} of the {on}"]
-    if row.gap_high < 0:
-        return [f"{ahead}: significantly behind"]
-    tie = f"{ahead}: not significantly different"
+    tie = f"{ahead}: not told apart"
+    if "undecided" in (row.status, first.status):
+        return [f"{tie}, because {name_of(row if row.status == 'undecided' else first)} is undecided"]
     if row.blocks_to_settle is None or row.blocks is None:
-        return [f"{tie}, and more blocks would not settle it"]
-    return [f"{tie}; about {row.blocks_to_settle - row.blocks} more blocks would settle it if the difference remains"]
+        return [f"{tie}, and more blocks would not do it"]
+    return [f"{tie}; about {row.blocks_to_settle - row.blocks} more blocks would do it if the difference remains"]
+
+
+def not_told_apart(row: Row) -> tuple[str, ...]:
+    """Name the rows that a row is not told apart from."""
+    said = (reason.data.get("rows") for reason in row.reasons if reason.code == "tied")
+    return tuple(str(name) for names in said if isinstance(names, list) for name in names)
 
 
 def _within_margin(row: Row, first: Row, policy: Policy) -> bool:

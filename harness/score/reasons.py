@@ -5,16 +5,24 @@ from collections.abc import Sequence
 
 from harness.score.assess import NO_RESULT, ONE_TRIAL, Assessed
 from harness.score.contest import Standing
-from harness.score.records import Row
-from harness.score.words import listed, name_of, percent, short_name, worse_word
+from harness.score.limits import Question
+from harness.score.records import More, Row
+from harness.score.words import listed, name_of, needs, percent, short_name, worse_word
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.policy import Policy
 
+_NAMED = 3
+_ENOUGH = ("best_score", "dominated")  # reasons that make "behind" needless
 _ROBUST = 0.8  # fraction of all weights from which on a first place is called robust
 
 
-def reasons_of(row: Assessed, standing: Standing | None, policy: Policy) -> tuple[Diagnostic, ...]:
-    """List a row's reasons: its status as the run gives it, the decision's reasons, remarks, warnings."""
+def reasons_of(
+    row: Assessed, standing: Standing | None, policy: Policy, block_s: float | None = None
+) -> tuple[Diagnostic, ...]:
+    """List a row's reasons: its status as the run gives it, the decision's reasons, remarks, warnings.
+
+    `block_s`: seconds that one more block of the run takes.
+    """
     entry = row.entry
     status = [each for each in entry.diagnostics if each.code in ("failed", "skipped", "dropped")]
     warnings = [each for each in entry.diagnostics if each.severity == "warning"]
@@ -24,9 +32,10 @@ def reasons_of(row: Assessed, standing: Standing | None, policy: Policy) -> tupl
         return (*status, *remarks, *warnings)
     decided = [*row.check.reasons]
     if standing is not None:
+        decided += [_open(question, block_s) for question in row.questions]
         decided += _place(row, standing) + _dominated(row, standing, policy)
-        decided = decided or _behind(standing)
-    if not row.certain:
+        decided += [] if any(each.code in _ENOUGH for each in decided) else _behind(standing)
+    if not row.certain and not row.questions:
         decided.append(diagnostic("one_trial", ONE_TRIAL))
     return (*status, *decided, *row.check.remarks, *remarks, *warnings)
 
@@ -35,45 +44,91 @@ def notes_of(rows: Sequence[Row], left_out: Sequence[str]) -> tuple[Diagnostic, 
     """Give the notes on the whole: no row eligible, a tie at the top, a winner with warnings, weights."""
     texts = {key: f"{short_name(key)} is known for no row: left out of the score" for key in left_out}
     notes = [diagnostic("objective_left_out", text, metric=key) for key, text in texts.items()]
-    eligible = [row for row in rows if row.eligible]
-    if not eligible:
+    placed = [row for row in rows if row.place is not None]
+    if not placed:
         return (diagnostic("no_row_eligible", "no row is eligible" + _statuses(rows)), *notes)
-    if all(row.score is None for row in eligible):
+    if all(row.score is None for row in placed):
         return (*notes, diagnostic("no_ranking", "there is no ranking: no objective of the policy is known"))
-    return (*notes, *_top(eligible), *_single(eligible), *_robustness(eligible))
+    return (*notes, *_top(placed), *_undecided(placed), *_single(placed), *_robustness(placed))
 
 
-def _top(eligible: Sequence[Row]) -> list[Diagnostic]:
-    """Say which rows tie with the first, and which of them have warnings."""
-    first, *ties = [row for row in eligible if row.rank == eligible[0].rank]
-    names, notes = [name_of(row) for row in ties], []
-    if names:
-        text = f"{name_of(first)} ties with {listed(names)}: their order is not significant"
-        notes.append(diagnostic("tie_at_top", text, name_of(first), rows=[*names]))
-    for row in (first, *ties):
-        if row.warnings:
-            text = f"{name_of(row)} may be the best and has warnings: {'; '.join(x.message for x in row.warnings)}"
-            notes.append(diagnostic("winner_flagged", text, name_of(row), codes=[x.code for x in row.warnings]))
+def _top(placed: Sequence[Row]) -> list[Diagnostic]:
+    """Say which rows may be the best, where that is more than one, and which of them have warnings."""
+    best, notes = [row for row in placed if row.may_be_best], []
+    if len(best) > 1:
+        names = [name_of(row) for row in best]
+        text = f"{len(best)} rows may be the best: {listed(names, _NAMED)}; their order is that of the scores"
+        notes.append(diagnostic("tie_at_top", text, names[0], rows=[*names]))
+    flagged = [row for row in best if row.warnings]
+    for row in flagged[:_NAMED]:
+        text = f"{name_of(row)} may be the best and has warnings: {'; '.join(x.message for x in row.warnings)}"
+        notes.append(diagnostic("winner_flagged", text, name_of(row), codes=[x.code for x in row.warnings]))
+    if more := [name_of(row) for row in flagged[_NAMED:]]:
+        text = f"{len(more)} more rows that may be the best have warnings: {listed(more, _NAMED)}"
+        notes.append(diagnostic("winner_flagged", text, rows=[*more]))
     return notes
 
 
-def _single(eligible: Sequence[Row]) -> list[Diagnostic]:
-    names = [name_of(row) for row in eligible if row.p_best is None]
-    text = f"one trial only, so left out of P(best): {listed(names)}"
+def _undecided(placed: Sequence[Row]) -> list[Diagnostic]:
+    """Count the undecided rows, and say what should settle those that more blocks can settle."""
+    rows = [row for row in placed if row.status == "undecided"]
+    if not rows:
+        return []
+    asked = [[each.data for each in row.reasons if each.code == "undecided"] for row in rows]
+    blocks = [[count for data in each if isinstance(count := data.get("more_blocks"), int)] for each in asked]
+    minutes = [time for each in asked for data in each if isinstance(time := data.get("minutes"), float)]
+    by_blocks = [max(counts) for counts, each in zip(blocks, asked, strict=True) if 0 < len(counts) == len(each)]
+    wanted, longest = max(by_blocks, default=None), max(minutes, default=None)
+    text = f"{len(rows)} of {len(placed)} rows {'is' if len(rows) == 1 else 'are'} undecided"
+    if wanted is not None:
+        which = "it" if len(rows) == 1 else "them" if len(by_blocks) == len(rows) else f"{len(by_blocks)} of them"
+        seconds = None if longest is None else 60 * longest
+        text += f"; {needs(More(blocks=wanted), seconds)}, should settle {which}"
+    names = [name_of(row) for row in rows]
+    return [diagnostic("rows_undecided", text, rows=[*names], more_blocks=wanted, minutes=longest)]
+
+
+def _open(question: Question, block_s: float | None) -> Diagnostic:
+    """Say what the evidence cannot judge yet, and what would settle it."""
+    more = question.more
+    seconds = None if block_s is None or more.blocks is None else more.blocks * block_s
+    wanted = needs(more, seconds)
+    text = f"{question.text} needs {wanted}" if wanted else f"{question.text} {question.otherwise}"
+    return diagnostic(
+        "undecided",
+        text,
+        metric=question.key,
+        bound=question.bound,
+        probability=question.probability,
+        more_requests=more.requests,
+        more_blocks=more.blocks,
+        more_rows=more.rows,
+        minutes=None if seconds is None else seconds / 60,
+    )
+
+
+def _single(placed: Sequence[Row]) -> list[Diagnostic]:
+    names = [name_of(row) for row in placed if row.p_best is None]
+    text = f"not counted in P(best), because their uncertainty is not known: {listed(names, _NAMED)}"
     return [diagnostic("single_trials", text, rows=[*names])] if names else []
 
 
 def _place(row: Assessed, standing: Standing) -> list[Diagnostic]:
-    """Say whether the row leads, with which rows it ties, and why so if the race found one of them better."""
+    """Say whether the row leads, which rows it is not told apart from, and whether only more data could tell."""
     leads = name_of(row.entry) == standing.leader and row.score is not None
     said = [diagnostic("best_score", "best score")] if leads else []
-    if standing.ties:
-        said.append(diagnostic("tied", f"ties with {listed(standing.ties)}", rows=[*standing.ties]))
-    if row.entry.beaten_by in standing.ties:
-        winner, sizes = row.entry.beaten_by, [scores.values.size for scores in row.entry.rows.values()]
+    if standing.not_told:
+        names = listed(standing.not_told, _NAMED)
+        said.append(diagnostic("tied", f"not told apart from {names}", rows=[*standing.not_told]))
+    beaten = row.entry.beaten_by in standing.not_told
+    if beaten or standing.needs_rows:
+        better, sizes = (
+            row.entry.beaten_by if beaten else standing.leader,
+            [scores.values.size for scores in row.entry.rows.values()],
+        )
         size = f" ({max(sizes):,} rows)" if sizes else ""
-        text = f"more trials would not separate it from {winner}; only a larger dataset{size} could"
-        said.append(diagnostic("dataset_limited", text, winner=winner))
+        text = f"only a larger dataset{size} could tell it from {better}"
+        said.append(diagnostic("dataset_limited", text, winner=better))
     return said
 
 
@@ -101,22 +156,23 @@ def _behind(standing: Standing) -> list[Diagnostic]:
 
 def _statuses(rows: Sequence[Row]) -> str:
     """Count the rows by status, most common first."""
-    words = {"measured": "break a limit or lack a metric"}
+    words = {"measured": "break a limit or lack a metric", "dropped": "left the race"}
     counts = Counter(words.get(row.status, row.status) for row in rows).most_common()
     return f": {', '.join(f'{count} {word}' for word, count in counts)}" if counts else ""
 
 
-def _robustness(eligible: Sequence[Row]) -> list[Diagnostic]:
+def _robustness(placed: Sequence[Row]) -> list[Diagnostic]:
     """Say whether the first place depends on the weights; nothing with one row or one objective."""
-    first = eligible[0]
+    first = placed[0]
     several = first.central_weights is None or len(first.central_weights) > 1
-    if len(eligible) < 2 or first.acceptability is None or not several:
+    unknown = any(row.may_be_best and row.acceptability is None for row in placed)
+    if len(placed) < 2 or unknown or first.acceptability is None or not several:
         return []
     fraction, name = first.acceptability[0], name_of(first)
     said = f"{name} is first under {percent(fraction)} of all weights"
     if fraction >= _ROBUST:
         return [diagnostic("weights_robust", f"{said}: robust", name, fraction=fraction)]
-    rival = max(eligible[1:], key=lambda row: (row.acceptability or (0.0,))[0])
+    rival = max(placed[1:], key=lambda row: (row.acceptability or (0.0,))[0])
     rivals = percent((rival.acceptability or (0.0,))[0])
     said += f", {name_of(rival)} under {rivals}: weights matter"
     return [diagnostic("weights_matter", said, name, fraction=fraction, rival=name_of(rival))]

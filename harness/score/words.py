@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from harness.score.records import Entry, Measure, Row
+from harness.score.records import Entry, Measure, More, Row
 from harness.spec.diagnostics import Diagnostic
 from harness.spec.metrics import lookup, split_key
 
@@ -121,3 +121,27 @@ def percent(fraction: float) -> str:
     if 0.995 < fraction < 1:
         return ">99 %"
     return f"{fraction:.0%}".replace("%", " %")
+
+
+def needs(more: More, seconds: float | None = None) -> str:
+    """Write what is missing, as `about 420 more requests, 4 min`; empty where nothing is known to help."""
+    amounts = ((more.requests, "request"), (more.rows, "labelled row"), (more.blocks, "block"))
+    count, unit = next(((count, unit) for count, unit in amounts if count is not None), (None, ""))
+    if count is None:
+        return ""
+    time = f", {duration(seconds)}" if seconds is not None and more.blocks is not None else ""
+    return f"about {rounded(count):,} more {unit}{'' if count == 1 else 's'}{time}"
+
+
+def rounded(count: int) -> int:
+    """Round up to two significant digits: an estimate has no more."""
+    step = int(10 ** max(0, len(str(count)) - 2))
+    return -(-count // step) * step
+
+
+def duration(seconds: float) -> str:
+    """Write a duration as `40 s`, `4 min` or `2.5 h`, rounded up."""
+    if seconds <= 90:
+        return f"{max(1, math.ceil(seconds))} s"
+    minutes = math.ceil(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{math.ceil(minutes / 6) / 10:g} h"

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from harness.evidence.folder import TelemetryLog, write_job
 from harness.launch.base import Launcher, RunningJob, Terms
-from harness.launch.process import Ended
+from harness.launch.job import Ended
 from harness.spec.wire import Job
-from harness.worker.__main__ import do_job
+from harness.worker.work import do_job
 
 
 class InlineLauncher:
@@ -24,6 +24,13 @@ class InlineLauncher:
     @contextmanager
     def hold(self, what: str, beside: Sequence[Launcher] = ()) -> Iterator[InlineLauncher]:
         """Reserve nothing: no time is measured."""
+        yield self
+
+    takes_turns = False
+
+    @contextmanager
+    def block(self, jobs: Sequence[tuple[Job, Terms]]) -> Iterator[InlineLauncher]:
+        """Prepare nothing."""
         yield self
 
     def start(self, folder: Path, job: Job, terms: Terms) -> RunningJob:

@@ -42,7 +42,7 @@ def too_much(setting: Setting) -> list[Finding]:
         )
     row = _rows(beside_greedy)["greedy"]
     trials, wanted = 2 * plan.blocks, "oom, unranked, nothing published, neighbours unchanged"
-    nothing = not row.metrics and row.rank is None and row.score is None and not row.eligible
+    nothing = not row.metrics and row.place is None and row.score is None and not row.eligible
     truth = f"{GREEDY_MIB} MiB touched under a limit of {LIMIT_MIB} MiB"
     found = f"{row.failure or row.status}, {'nothing' if nothing else 'something'} published; "
     found += f"{unchanged} of {trials} neighbours' trials unchanged"

@@ -29,7 +29,7 @@ _STREAM = 5
 
 def unmoved(setting: Setting) -> list[Finding]:
     """Rank real evidence with and without a dominated candidate, for several fields."""
-    fields, kept = setting.size(6, 40), 0
+    fields, kept = setting.size(4, 40), 0
     for seed in setting.seeds(_STREAM, fields):
         with setting.folder() as base:
             kept += _keeps(_measured(base, seed), seed)

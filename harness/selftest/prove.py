@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.errors import HarnessError
 from harness.launch.process import ProcessLauncher
 from harness.pipeline.progress import Observer
-from harness.selftest import differences, flags, memory, order, races, tails
+from harness.selftest import clusters, differences, families, flags, host, memory, order, races, tails
 from harness.selftest.records import Finding, Setting
 
 Check = Callable[[Setting], list[Finding]]
@@ -20,11 +20,16 @@ CHECKS: dict[str, Check] = {
     "power": differences.slower,
     "lognormal sleeper": tails.within_a_trial,
     "lognormal sleeper, over processes": tails.over_processes,
+    "pooled percentiles": clusters.coverage,
+    "stalls": clusters.stalls,
+    "family": families.none_better,
+    "two-state host": host.two_speeds,
     "OOM": memory.too_much,
     "memory": memory.touched,
     "rank invariance": order.unmoved,
     "noise warnings": flags.raised,
     "race": races.best_kept,
+    "race, one dataset": races.one_dataset,
     "certified limits": races.false_passes,
 }
 _ROOM_BYTES = 256 << 20

@@ -8,6 +8,7 @@ import msgspec
 from harness.spec.policy import Policy
 from harness.spec.ranges import Count, Fraction, NotNegative, Positive
 from harness.spec.scenario import Scenario
+from harness.spec.synthetic import Synthetic as Synthetic
 
 SPLITS = ("evaluation", "calibration", "production")
 
@@ -29,13 +30,6 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     description: str = ""
     task: Literal["classification", "regression"] = "classification"
     output: str | None = None
-
-
-class Synthetic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Inputs drawn from the model's own signature; `dims` gives symbolic dimensions a size."""
-
-    rows: Count = 64
-    dims: dict[str, Count] = {}
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

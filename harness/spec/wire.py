@@ -10,7 +10,7 @@ from harness.spec.suite import Candidate, Dataset, Synthetic
 from harness.spec.target import Target
 from harness.spec.variant import ParityReport, Variant
 
-Failure = Literal["oom", "crash", "timeout", "load_error", "output_error", "protocol"]
+Failure = Literal["oom", "crash", "timeout", "load_error", "input_error", "output_error", "protocol"]
 Fact = str | int | float | bool | None
 DISK_FULL = 74
 """Exit status of a child that could not write its evidence (EX_IOERR of sysexits.h)."""
@@ -19,15 +19,17 @@ PARENT_VARIABLE = "HARNESS_PARENT"
 
 
 class WarmUpRule(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Warm-up ends when two consecutive windows agree, or at a stated limit (the trial is then `not steady`).
+    """Warm-up ends when two consecutive windows of requests agree, or at a limit (the trial is then `not steady`).
 
-    A window lasts `window_seconds`, but has at most `most` inferences.
+    Together the two last `fraction` of the measured window, but `least_seconds` at least and `most_seconds` at most.
+    The limit is `limit_fraction` of the measured window, but `limit_seconds` at least.
     """
 
-    window_seconds: float = 0.005
-    most: int = 1_000
-    max_seconds: float = 2.0
-    max_samples: int = 100_000
+    fraction: float = 0.05
+    least_seconds: float = 0.01
+    most_seconds: float = 0.5
+    limit_fraction: float = 0.25
+    limit_seconds: float = 0.5
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -45,14 +47,15 @@ class _Job(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     """What every job has."""
 
     resources: Resources = Resources()
-    schema: str = "harness/job/2"
+    schema: str = "harness/job/3"
 
 
 class Trial(_Job, frozen=True, kw_only=True, tag="trial"):
     """Measure one cell once, in this process, through all scenarios in order.
 
-    Paths are relative to the staging root. A window may last `max_duration_factor` times its seconds to reach
-    `min_samples`.
+    Paths are relative to the staging root. A window is a number of turns of `turn_s` seconds each. `fresh`: the process
+    is to be a new interpreter, not a fork of one that imported the runtime. `cpus`: the CPUs
+    that it may use (None: all that it is given). `slower` adds this fraction of work to each inference (a control).
     """
 
     candidate: Candidate
@@ -65,9 +68,11 @@ class Trial(_Job, frozen=True, kw_only=True, tag="trial"):
     block: int = 0
     sequence: int = 0
     pool_rows: int = 64
-    predict: bool = True
-    min_samples: int = 0
-    max_duration_factor: float = 1.0
+    predict: bool = False
+    fresh: bool = True
+    turn_s: float = 0.025
+    cpus: tuple[int, ...] | None = None
+    slower: float = 0.0
     warm_up: WarmUpRule = WarmUpRule()
 
 
@@ -121,7 +126,10 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One measured window of a scenario: how many requests, how it was warmed up, why it ended."""
+    """One measured window of a scenario: requests, turns, how it was warmed up, why it ended.
+
+    `uncounted` requests began a turn, while caches held what others had left there.
+    """
 
     name: str
     scenario: str
@@ -130,7 +138,10 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     elapsed_ns: int = 0
     steady: bool = True
     warm_up_samples: int = 0
-    ended_by: Literal["precision", "time", "samples"] = "time"
+    warm_up_ns: int = 0
+    rounds: int = 0
+    uncounted: int = 0
+    ended_by: Literal["turns", "time", "samples"] = "turns"
 
 
 class SchedulingCounters(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -143,11 +154,17 @@ class SchedulingCounters(msgspec.Struct, frozen=True, kw_only=True, omit_default
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Resident bytes of the child: runtime imported, model loaded, peak (VmHWM)."""
+    """Memory of the child in bytes: resident with the runtime imported, with the model loaded, and at its peak (VmHWM).
+
+    At the end: anonymous pages, proportional set size. `inputs_bytes` are the rows that the model was fed from.
+    """
 
     baseline_bytes: int | None = None
     loaded_bytes: int | None = None
     peak_bytes: int | None = None
+    anon_bytes: int | None = None
+    pss_bytes: int | None = None
+    inputs_bytes: int | None = None
 
 
 class ProbeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -171,7 +188,8 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a job ended: the last file of a folder, written by the child, or by the launcher in its place.
 
-    `pids` are the processes that are measured. The launcher adds `launched` when the job has ended.
+    `pids` are the processes that are measured. `fresh`: it was a new interpreter, not a fork of one. `spent` is where
+    the child's time went (ns by purpose). The launcher adds `launched` when the job has ended.
     """
 
     status: Literal["ok", "failed", "unavailable", "invalid"]
@@ -180,6 +198,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     phase: str = ""
     by: Literal["child", "launcher"] = "child"
     pids: tuple[int, ...] = ()
+    fresh: bool = True
+    spent: dict[str, int] = {}
     load_ns: int | None = None
     first_inference_ns: int | None = None
     windows: tuple[Window, ...] = ()
@@ -195,7 +215,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     digests: dict[str, str] = {}
     duration_ns: int = 0
     launched: Launched | None = None
-    schema: str = "harness/outcome/2"
+    schema: str = "harness/outcome/3"
 
     @property
     def wall_s(self) -> float:

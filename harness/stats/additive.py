@@ -54,8 +54,11 @@ def prior(fitted: Fit) -> Prior:
     """Estimate the distribution of noise variances over cells: the prior of Smyth 2004 (limma), section 6.2.
 
     Residual variances are modelled as draws from a scaled inverse chi-square distribution, whose scale and
-    degrees of freedom follow from the mean and variance of their logarithms. One conservative change: one
-    standard error is added to the excess variance of the logarithms, so that the prior's df are not overestimated.
+    degrees of freedom follow from the mean and variance of their logarithms. Two conservative changes: one
+    standard error is added to the excess variance of the logarithms, so that the prior's df are not overestimated;
+    and the variance is at least the median over cells. With noise in bursts, cells that had none by chance show next
+    to no variance, and the mean of logarithms follows these few: of 15 equal cells with spikes x4 in 10 % of
+    slices, over 3 to 5 blocks, any pair was then told apart in up to 7 % of tables, with the median in 2 % at most.
     """
     variances, dfs = _residual_variances(fitted)
     if variances.size < FEWEST_CELLS or not np.all(variances > 0):
@@ -65,7 +68,12 @@ def prior(fitted: Fit) -> Prior:
     excess = max(float(logs.var(ddof=1)) - sampling, sampling * float(np.sqrt(2.0 / (variances.size - 1))))
     df = 2.0 * _trigamma_inverse(excess)
     variance = float(np.exp(logs.mean() + special.digamma(df / 2) - np.log(df / 2)))
-    return Prior(variance, df)
+    return Prior(max(variance, _median(variances, dfs)), df)
+
+
+def _median(variances: Floats, dfs: Floats) -> float:
+    """Return the median variance, corrected by the median of chi-square over its df (Wilson & Hilferty 1931)."""
+    return float(np.median(variances / (1.0 - 2.0 / (9.0 * dfs)) ** 3))
 
 
 def _residual_variances(fitted: Fit) -> tuple[Floats, Floats]:

@@ -1,113 +1,16 @@
-"""`python -m harness.worker FOLDER ROOT`: do the job in FOLDER/job.json and leave FOLDER/outcome.json.
+"""`python -m harness.worker FOLDER ROOT [READ WRITE]`: do the job in FOLDER/job.json and leave FOLDER/outcome.json.
 
-Paths in the job are relative to ROOT, the staging root.
+Paths in the job are relative to ROOT, the staging root. READ and WRITE are the descriptors that turns come by.
 """
 
-import os
 import sys
-import time
-import traceback
-from contextlib import closing
 from pathlib import Path
 
-import msgspec
-
-from harness.convert.convert import convert
-from harness.errors import EvidenceError
-from harness.evidence.files import NO_ROOM
-from harness.evidence.folder import EventLog, read_job, write_outcome
-from harness.runtimes.base import ModelError, OutputError, out_of_memory
-from harness.spec.variant import Variant
-from harness.spec.wire import DISK_FULL, CheckTarget, Convert, Failure, Job, MakeDataset, Outcome, Trial
-from harness.worker.dataset import make_dataset
-from harness.worker.process import die_with_parent, limit_memory
-from harness.worker.target import check_target, describe
-from harness.worker.trial import run_trial
-
-_EARLY_PHASES = ("", "hello", "import", "load", "loaded", "first", "prepare", "convert")
-
-
-def perform(job: Job, folder: Path, log: EventLog) -> Outcome:
-    """Do one job in this process; its paths are absolute."""
-    if isinstance(job, Trial):
-        return run_trial(job, folder, log)
-    if isinstance(job, Convert):
-        log.mark("convert")
-        return convert(job, folder)
-    log.mark("prepare")
-    if isinstance(job, MakeDataset):
-        return make_dataset(job, folder)
-    return check_target(job) if isinstance(job, CheckTarget) else describe(job)
-
-
-def rooted(job: Job, root: Path) -> Job:
-    """Return the job with its paths made absolute below the staging root."""
-    changes: dict[str, object] = {}
-    for field in job.__struct_fields__:
-        value = getattr(job, field)
-        if isinstance(value, Variant):
-            files = {k: str(root / v) for k in ("path", "weights") if (v := getattr(value, k)) is not None}
-            changes[field] = msgspec.structs.replace(value, **files)
-        elif field in ("calibration", "reference") or (field == "dataset" and isinstance(value, str)):
-            changes[field] = None if value is None else str(root / value)
-    return msgspec.structs.replace(job, **changes)
-
-
-def attempt(job: Job, folder: Path, log: EventLog) -> Outcome:
-    """Do the job; whatever goes wrong becomes a failed outcome with its name. A full disk passes through."""
-    try:
-        return perform(job, folder, log)
-    except Exception as error:  # the outermost edge: a model may raise anything
-        cause = error.__cause__ if isinstance(error, EvidenceError) else error
-        if isinstance(cause, OSError) and cause.errno in NO_ROOM:
-            raise
-        traceback.print_exception(error)
-        text = str(error).strip() or type(error).__name__
-        prefix = "" if isinstance(error, ModelError | OutputError) else f"{type(error).__name__}: "
-        message, failure = (prefix + text)[:2000], _failure(error, log.phase)
-        return Outcome(status="failed", failure=failure, message=message, phase=log.phase)
-
-
-def _failure(error: Exception, phase: str) -> Failure:
-    if isinstance(error, OutputError):
-        return "output_error"
-    if isinstance(error, ModelError):
-        return "load_error"
-    if out_of_memory(error):
-        return "oom"
-    return "load_error" if phase in _EARLY_PHASES else "crash"
-
-
-def do_job(job: Job, folder: Path, root: Path) -> Outcome:
-    """Do a job in this process and leave its outcome in `folder`.
-
-    Raises OSError or EvidenceError where evidence cannot be written.
-    """
-    begin = time.perf_counter_ns()
-    with closing(EventLog(folder)) as log:
-        log.mark("hello", note=time.get_clock_info("perf_counter").implementation)
-        outcome = attempt(rooted(job, root), folder, log)
-        outcome = msgspec.structs.replace(outcome, duration_ns=time.perf_counter_ns() - begin)
-        write_outcome(folder, outcome)
-    return outcome
-
-
-def work(folder: Path, root: Path) -> int:
-    """Do the job in `folder` under its memory limit; returns the exit status."""
-    try:
-        job = read_job(folder)
-        if isinstance(job, Trial):
-            limit_memory(job.resources.memory_limit_bytes)
-        do_job(job, folder, root)
-    except (OSError, EvidenceError) as error:
-        print(f"cannot write evidence: {error}", file=sys.stderr)  # noqa: T201 - goes to worker.log
-        return DISK_FULL
-    return 0
-
+from harness.worker.process import die_with_parent
+from harness.worker.turns import Turns
+from harness.worker.work import end, work
 
 if __name__ == "__main__":
     die_with_parent()
-    status = work(Path(sys.argv[1]), Path(sys.argv[2]))
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)  # the evidence is on the disk; unloading a runtime would take up to a second
+    folder, root, *pipe = sys.argv[1:]
+    end(work(Path(folder), Path(root), Turns((int(pipe[0]), int(pipe[1])) if pipe else None)))

@@ -44,13 +44,29 @@ def limit_memory(limit_bytes: int | None) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (bound, hard))
 
 
-def resident_bytes(field: str = "VmRSS") -> int | None:
-    """Return VmRSS or VmHWM of this process in bytes; None where /proc has none."""
+def memory_bytes(field: str) -> int | None:
+    """Return a field of /proc/self/status (VmRSS, VmHWM, RssAnon) in bytes; None where /proc has none."""
+    return _kib_of("/proc/self/status", field)
+
+
+def pss_bytes() -> int | None:
+    """Return the proportional set size in bytes: a page that n processes share counts as 1/n; None if not known."""
+    return _kib_of("/proc/self/smaps_rollup", "Pss")
+
+
+def _kib_of(file: str, field: str) -> int | None:
     with suppress(OSError):
-        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+        for line in Path(file).read_text(encoding="ascii", errors="replace").splitlines():
             if line.startswith(field + ":"):
                 return int(line.split()[1]) * 1024
     return None
+
+
+def use_cpus(cpus: tuple[int, ...] | None) -> None:
+    """Keep this process, and the threads it will start, to these CPUs."""
+    if cpus:
+        with suppress(OSError):  # they are not given to this process here: it runs where it may
+            os.sched_setaffinity(0, cpus)
 
 
 def usage() -> Counter[str]:

@@ -1,9 +1,11 @@
 """Jobs about a target: whether it can be used here, and what a model takes when it is loaded there."""
 
-from harness.runtimes.base import load_runtime, wrong_option
+from harness.runtimes.base import InputError, load_runtime, wrong_option
 from harness.spec import plugins
 from harness.spec.metrics import nearest
-from harness.spec.wire import CheckTarget, Describe, Input, Outcome
+from harness.spec.suite import Synthetic
+from harness.spec.wire import CheckTarget, Describe, Fact, Input, Outcome
+from harness.worker.inputs import guess_for, note
 
 
 def check_target(job: CheckTarget) -> Outcome:
@@ -26,11 +28,21 @@ def check_target(job: CheckTarget) -> Outcome:
         reason, versions = f"{error}", {}
     if reason:
         return Outcome(status="unavailable", message=reason, formats=runtime.formats)
-    return Outcome(status="ok", formats=runtime.formats, versions=versions)
+    forkable = getattr(runtime, "forkable", None)
+    settings: dict[str, Fact] = {"forkable": forkable is not None and bool(forkable(target))}
+    return Outcome(status="ok", formats=runtime.formats, versions=versions, settings=settings)
 
 
 def describe(job: Describe) -> Outcome:
-    """Load a model and return its inputs; raises ModelError where it cannot be loaded."""
+    """Load a model and return its inputs, with a note of synthetic ones that it runs with.
+
+    Where none are found, `message` says why. Raises ModelError where it cannot be loaded.
+    """
     session = load_runtime(job.target.runtime).load(job.variant, job.target, job.resources.threads, 0, 0)
     inputs = tuple(Input(name=t.name, dtype=str(t.dtype or "unknown"), shape=t.shape) for t in session.inputs)
-    return Outcome(status="ok", inputs=inputs)
+    try:
+        with session.scope():
+            guess = guess_for(session, Synthetic(rows=1), 0)
+    except InputError as error:
+        return Outcome(status="ok", inputs=inputs, message=str(error))
+    return Outcome(status="ok", inputs=inputs, notes=(note(guess),))

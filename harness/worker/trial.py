@@ -3,109 +3,99 @@
 import gc
 import os
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 
-from harness.evidence.files import read_arrays, save_array
-from harness.evidence.folder import PREDICTIONS, EventLog, save_requests
+from harness.evidence.files import save_array
+from harness.evidence.folder import PREDICTIONS, EventLog
 from harness.runtimes import feeds as feeding
-from harness.runtimes.base import Feed, ModelError, Session, load_runtime, main_output
+from harness.runtimes.base import Feed, ModelError, Session, load_runtime, main_output, preload
 from harness.scenarios.base import kind
 from harness.spec.arrays import Array
 from harness.spec.diagnostics import Diagnostic, diagnostic
-from harness.spec.wire import Memory, Outcome, SchedulingCounters, Trial, Window
-from harness.worker.process import resident_bytes, usage
+from harness.spec.wire import Memory, Outcome, SchedulingCounters, Trial
+from harness.worker.bench import TrialBench
+from harness.worker.inputs import inputs_of
+from harness.worker.ledger import Ledger
+from harness.worker.process import memory_bytes, pss_bytes, use_cpus
+from harness.worker.turns import Turns
 
 _PREDICT_BATCH = 64
 _MARK_NS = 1_000_000_000
 
 
-class TrialBench:
-    """A loaded model, its inputs, and where a scenario's evidence goes: the `Bench` of every scenario kind."""
+def run_trial(job: Trial, folder: Path, log: EventLog, turns: Turns, fresh: bool = True) -> Outcome:
+    """Go through the phases of a trial and return its outcome. `fresh`: this process is a new interpreter.
 
-    def __init__(self, job: Trial, folder: Path, log: EventLog, session: Session, arrays: Mapping[str, Array]) -> None:
-        self.job, self.infer, self.clock = job, session.infer, session.clock
-        self.fixed_batch = feeding.fixed_batch(session.inputs)
-        self.windows: list[Window] = []
-        self.files: dict[str, int] = {}
-        self.notes: list[Diagnostic] = []
-        self.counters: Counter[str] = Counter()
-        self._folder, self._log, self._session, self._arrays = folder, log, session, arrays
-
-    def feeds(self, batch_size: int) -> Iterator[Feed]:
-        """Return the pool's feeds over and over: a single buffer would measure the cache."""
-        return cycle(feeding.pool(self._session.inputs, self._arrays, batch_size, self.job.pool_rows))
-
-    def mark(self, phase: str) -> None:
-        """Record that a phase begins."""
-        self._log.mark(phase)
-
-    @contextmanager
-    def measuring(self, window: str) -> Iterator[None]:
-        """Measure a window: its phase is marked before and after, and its scheduling counters are added."""
-        before = usage()
-        self._log.mark(f"measure:{window}")
-        yield
-        self._log.mark(f"measured:{window}")
-        self.counters += usage() - before
-
-    def keep(self, window: Window, arrays: Mapping[str, Array]) -> None:
-        """Write a window's requests."""
-        self.files |= save_requests(self._folder, window.name, arrays)
-        self.windows.append(window)
-
-    def note(self, diagnostic: Diagnostic) -> None:
-        """Add a note, once."""
-        if diagnostic not in self.notes:
-            self.notes.append(diagnostic)
-
-
-def run_trial(job: Trial, folder: Path, log: EventLog) -> Outcome:
-    """Go through the phases of a trial and return its outcome.
-
-    Raises ModelError where the variant or its inputs are wrong, OutputError where its outputs are not finite numbers.
+    Raises ModelError where the variant is wrong, InputError where no inputs are found that it takes, and OutputError
+    where its outputs are not finite numbers.
     """
+    ledger = Ledger("import")
+    use_cpus(job.cpus)
     log.mark("import")
     runtime = load_runtime(job.target.runtime)
     if problem := runtime.unavailable(job.target):
         raise ModelError(problem)
-    baseline = resident_bytes()
+    preload(runtime)
+    baseline = memory_bytes("VmRSS")
+    ledger.begin("load")
     log.mark("load")
     begin = time.perf_counter_ns()
     session = runtime.load(job.variant, job.target, job.resources.threads, job.seed, job.sequence)
     load_ns = time.perf_counter_ns() - begin
     pids = tuple(getattr(session, "pids", ())) or (os.getpid(),)
     log.mark("loaded", pids=pids)
-    loaded = resident_bytes()
+    loaded = memory_bytes("VmRSS")
     with session.scope():
-        arrays, notes = _inputs(job, session)
-        bench = TrialBench(job, folder, log, session, arrays)
-        first_ns = _first(session, arrays, log)
+        ledger.begin("waiting")
+        turns.next()
+        ledger.begin("first")
+        arrays, notes, first_ns = _first(job, session, log)
+        bench = TrialBench(job, log, session, arrays, turns, ledger, first_ns)
         with quiet_gc():
             for scenario in job.scenarios:
                 kind(scenario).execute(scenario, bench)
-        peak = resident_bytes("VmHWM")
+        memory = Memory(
+            baseline_bytes=baseline,
+            loaded_bytes=loaded,
+            peak_bytes=memory_bytes("VmHWM"),
+            anon_bytes=memory_bytes("RssAnon"),
+            pss_bytes=pss_bytes(),
+            inputs_bytes=bench.inputs_bytes,
+        )
+        files: dict[str, int] = {}
         if job.predict:
-            log.mark("predict")
+            ledger.begin("predict")
             predictions = _predict(job, session, arrays, first_ns, log)
-            bench.files[PREDICTIONS] = save_array(folder / PREDICTIONS, predictions)
+            if predictions is not None:
+                files[PREDICTIONS] = save_array(folder / PREDICTIONS, predictions)
+            else:
+                text = "no quality is known: outputs differ in shape from row to row"
+                bench.note(diagnostic("quality_unknown", text))
+        else:
+            _last(session, arrays, log)
+    ledger.begin("waiting")
     log.mark("close")
+    turns.finish()
+    ledger.begin("other")
+    files |= bench.write(folder)
+    ledger.begin("")
     return Outcome(
         status="ok",
         pids=pids,
+        fresh=fresh,
+        spent=dict(ledger.spent),
         load_ns=load_ns,
         first_inference_ns=first_ns,
         windows=tuple(bench.windows),
-        memory=Memory(baseline_bytes=baseline, loaded_bytes=loaded, peak_bytes=peak),
+        memory=memory,
         scheduling=SchedulingCounters(**bench.counters),
-        files=bench.files,
+        files=files,
         versions=runtime.versions(),
-        settings={"min_samples": job.min_samples, "gc": "frozen and disabled in measured windows"},
+        settings={"gc": "frozen and disabled in measured windows", "turn_s": job.turn_s},
         notes=(*notes, *bench.notes),
     )
 
@@ -123,40 +113,50 @@ def quiet_gc() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _inputs(job: Trial, session: Session) -> tuple[dict[str, Array], tuple[Diagnostic, ...]]:
-    """Return the arrays that the model is fed, and a note where they are synthetic."""
-    if job.dataset is not None:
-        return feeding.match(session.inputs, read_arrays(Path(job.dataset) / "inputs")), ()
-    spec = job.synthetic
-    if spec is None:
-        raise ModelError("the job has neither a dataset nor synthetic inputs")
-    guessed = feeding.guessed_dims(session.inputs, spec)
-    text = "inputs are synthetic, drawn from the model's signature"
-    if guessed:
-        text += f"; dimensions of unknown size ({', '.join(guessed)}) were set to 16"
-    note = diagnostic("inputs_synthetic", text, guessed=[*guessed])
-    return feeding.synthesise(session.inputs, spec, job.seed), (note,)
+class _FirstCall:
+    """Calls a model, and keeps how long its first call that worked took (ns): guesses of its inputs run it too."""
+
+    def __init__(self, session: Session) -> None:
+        self.infer, self._clock = session.infer, session.clock
+        self.took_ns: int | None = None
+
+    def __call__(self, feed: Feed) -> Sequence[Array]:
+        begin = self._clock()
+        outputs = self.infer(feed)
+        if self.took_ns is None:
+            self.took_ns = self._clock() - begin
+        return outputs
 
 
-def _first(session: Session, arrays: Mapping[str, Array], log: EventLog) -> int:
-    """Time the first inference (ns), and check that its outputs are finite."""
+def _first(job: Trial, session: Session, log: EventLog) -> tuple[dict[str, Array], tuple[Diagnostic, ...], int]:
+    """Return the inputs, notes on them, and how long the first inference took (ns); its outputs must be finite."""
+    log.mark("inputs")
+    first = _FirstCall(session)
+    session.infer = first
+    arrays, notes = inputs_of(job, session, log.mark)
     log.mark("first")
     feed = feeding.batch(session.inputs, arrays, 0, feeding.fixed_batch(session.inputs) or 1)
-    begin = session.clock()
-    outputs = session.infer(feed)
-    took = session.clock() - begin
-    feeding.check_finite(outputs)
-    return took
+    feeding.check_finite(session.infer(feed))
+    session.infer = first.infer
+    return arrays, notes, first.took_ns or 0
 
 
-def _predict(job: Trial, session: Session, arrays: Mapping[str, Array], first_ns: int, log: EventLog) -> Array:
-    """Return the main output for every row of the dataset.
+def _last(session: Session, arrays: Mapping[str, Array], log: EventLog) -> None:
+    """Check that outputs are still finite after all windows, in which nobody looks at them."""
+    log.mark("last")
+    feed = feeding.batch(session.inputs, arrays, 0, feeding.fixed_batch(session.inputs) or 1)
+    feeding.check_finite(session.infer(feed))
+
+
+def _predict(job: Trial, session: Session, arrays: Mapping[str, Array], first_ns: int, log: EventLog) -> Array | None:
+    """Return the main output for every row of the dataset; None where its shape differs from row to row.
 
     A slow model gets batches of about a second, and each of them is marked: its deadline is then for one batch, not for
     the whole dataset.
     """
     fixed, rows = feeding.fixed_batch(session.inputs), feeding.rows_in(arrays)
     size = fixed or max(1, min(_PREDICT_BATCH, _MARK_NS // max(first_ns, 1)))
+    log.mark("predict")
     parts, marked_ns = [], time.perf_counter_ns()
     for start in range(0, rows, size):
         if time.perf_counter_ns() - marked_ns > _MARK_NS:
@@ -166,4 +166,7 @@ def _predict(job: Trial, session: Session, arrays: Mapping[str, Array], first_ns
         outputs = session.infer(feeding.batch(session.inputs, arrays, start, count))
         feeding.check_finite(outputs)
         parts.append(np.array(main_output(outputs, session.outputs, job.candidate.output)))
-    return np.concatenate(parts)[:rows]
+    try:
+        return np.concatenate(parts)[:rows]
+    except ValueError:
+        return None  # shapes differ from row to row

@@ -1,4 +1,4 @@
-"""The torch candidates: four different networks, each `pixels` [batch, 64] to `logits` [batch, 10]."""
+"""The torch candidates: five different networks, each `pixels` [batch, 64] to `logits` [batch, 10]."""
 
 import torch
 from torch import nn
@@ -41,6 +41,40 @@ class Cnn(nn.Module):
         """Return logits [batch, 10] of `pixels` float32 [batch, 64]."""
         features = self.features(pixels.reshape(-1, 1, SIDE, SIDE))
         return self.head(self.dropout(features.flatten(1)))
+
+
+class Residual(nn.Module):
+    """Two 3 x 3 convolutions with batch normalisation, added to their input."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            *(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()),
+            *(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)),
+        )
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return features [batch, width, rows, columns] of the same shape."""
+        return functional.relu(features + self.layers(features))
+
+
+class ResNet(nn.Module):
+    """A residual network over the enlarged image: nearly all of its time is convolution arithmetic."""
+
+    enlarge = 3
+
+    def __init__(self, width: int, depth: int) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(1, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+        self.blocks = nn.Sequential(*(Residual(width) for _ in range(depth)))
+        self.head = nn.Linear(width, CLASSES)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return logits [batch, 10] of `pixels` float32 [batch, 64]."""
+        images = functional.interpolate(
+            pixels.reshape(-1, 1, SIDE, SIDE), scale_factor=self.enlarge, mode="bilinear", align_corners=False
+        )
+        return self.head(self.blocks(self.stem(images)).mean((2, 3)))
 
 
 class Block(nn.Module):
@@ -111,3 +145,8 @@ def cnn_wide() -> nn.Module:
 def transformer_tiny() -> nn.Module:
     """Return a transformer of four blocks, 48 wide."""
     return Transformer(width=48, heads=4, depth=4, dropout=0.05)
+
+
+def resnet() -> nn.Module:
+    """Return a residual network of half a million parameters: 0.29 billion multiplications per image."""
+    return ResNet(width=96, depth=3)

@@ -1,6 +1,6 @@
 """Make every file of this folder that is not written by hand: the data, the candidates, their record.
 
-Run `python -m harness.suites.digits.train`, or this file from a checkout. It needs torch, scikit-learn and
+Run `python -m harness.suites.digits.train [NAME …]`, or this file from a checkout. It needs torch, scikit-learn and
 skl2onnx. The weights follow from the seeds, bit for bit on the same versions and the same kind of processor.
 """
 
@@ -10,7 +10,9 @@ import importlib.metadata
 import json
 import logging
 import platform
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +37,7 @@ else:
     import models
 
 FOLDER = Path(__file__).parent
+RECORD_FILE = FOLDER / "artefacts.json"
 SEED = 7
 BATCH = 32
 OPSETS = {"": 18, "ai.onnx.ml": 3}
@@ -59,28 +62,50 @@ NETWORKS = {
     "cnn-small": Network(models.cnn_small, epochs=40, learning_rate=1e-2, shifted=0.5),
     "cnn-wide": Network(models.cnn_wide, epochs=30, learning_rate=4e-3, shifted=0.3),
     "transformer-tiny": Network(models.transformer_tiny, epochs=60, learning_rate=3e-3, shifted=0.0),
+    "resnet": Network(models.resnet, epochs=20, learning_rate=3e-3, shifted=0.5),
 }
 
 
-def main() -> None:
-    """Write the data, train and save all candidates, and record what was made."""
+def main(chosen: Sequence[str] = ()) -> None:
+    """Train, save and record the chosen candidates; with none chosen all of them, and the data.
+
+    Raises SystemExit where a name is unknown, or the record of the others was made with other versions.
+    """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    makers = {"logistic": make_logistic, "forest": make_forest}
+    makers |= {name: partial(make_network, name, network) for name, network in NETWORKS.items()}
+    if unknown := sorted(set(chosen) - set(makers)):
+        raise SystemExit(f"no candidate is called {', '.join(unknown)}; there are {', '.join(makers)}")
+    record = earlier_record() if chosen else new_record(write_data())
     torch.set_num_threads(1)  # sums in one order, whatever the number of cores
     torch.use_deterministic_algorithms(True)
-    data_record = write_data()
-    artefacts = [make_logistic(), make_forest()]
-    artefacts += [make_network(name, network) for name, network in NETWORKS.items()]
-    record = {
+    made = {entry["name"]: entry for entry in record["artefacts"]}
+    made |= {name: make() for name, make in makers.items() if name in chosen or not chosen}
+    record["artefacts"] = [made[name] for name in makers if name in made]
+    RECORD_FILE.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def new_record(data_record: Record) -> Record:
+    """Return the record of what is about to be made, without artefacts."""
+    return {
         "schema": "harness/artefacts/1",
         "made_by": "harness.suites.digits.train",
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "seed": SEED,
         "python": platform.python_version(),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
         "data": data_record,
-        "artefacts": artefacts,
+        "artefacts": [],
     }
-    (FOLDER / "artefacts.json").write_text(json.dumps(record, indent=2) + "\n")
+
+
+def earlier_record() -> Record:
+    """Return the record on disk; raises SystemExit where it was made with other versions than those at hand."""
+    record: Record = json.loads(RECORD_FILE.read_text())
+    at_hand = new_record(record["data"])
+    for key in ("seed", "python", "versions"):
+        if record[key] != at_hand[key]:
+            raise SystemExit(f"{RECORD_FILE.name} has {key} {record[key]}, at hand is {at_hand[key]}; make all of them")
+    return record
 
 
 def write_data() -> Record:
@@ -223,8 +248,9 @@ def state_sha256(model: nn.Module) -> str:
 def report(facts: Record, parameters: int, accuracy: float) -> Record:
     """Log a finished artefact and return its record."""
     log.info("%-20s accuracy %.4f, %d parameters, %d bytes", facts["file"], accuracy, parameters, facts["bytes"])
-    return {**facts, "parameters": int(parameters), "accuracy": round(accuracy, 6)}
+    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    return {**facts, "parameters": int(parameters), "accuracy": round(accuracy, 6), "date": date}
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

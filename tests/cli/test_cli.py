@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 MAIN = "import sys; sys.argv[0] = 'harness'; from harness.cli.app import main; main()"
@@ -175,12 +176,39 @@ def test_two_onnx_files_need_no_suite(onnx_model, tmp_path):
     made = ranking(tmp_path)
     assert {row["candidate"] for row in made["rows"]} == {"v1-model.onnx", "v2-model.onnx"}
     assert any("inputs are synthetic" in note for note in messages(made))
-    assert any("unknown size (width) were set to 16" in note for note in messages(made))
+    assert any("x Nx64:float32:normal" in note for note in messages(made))
     for row in made["rows"]:
         assert "accuracy" not in row["metrics"]
         assert row["metrics"]["latency_p50_ms"]["value"] > 0
     (run,) = (tmp_path / "results").iterdir()
     assert "without a suite" in (run / "report.md").read_text()
+
+
+def test_inputs_are_said_outright(onnx_model, tmp_path):
+    """By option, or by a file of rows; names may have '=' in them."""
+    onnx_model(tmp_path / "m.onnx", shape=["batch", "a=b"])
+    np.savez(tmp_path / "rows.npz", x=np.ones((4, 9), np.float32))
+    said = ["--quick", "--budget", "3s"]
+    for options, shape in (
+        (["--dim", "a=b=7"], "x Nx7:float32:normal"),
+        (["--input", "x=1x5:float32:0..1"], "x 1x5:float32:0..1"),
+        (["--inputs", "rows.npz"], None),
+    ):
+        shutil.rmtree(tmp_path / "results", ignore_errors=True)
+        finished = harness(tmp_path, "run", "m.onnx", *options, *said)
+        assert finished.returncode == 0, finished.stdout + finished.stderr
+        synthetic = [note for note in messages(ranking(tmp_path)) if "inputs are synthetic" in note]
+        assert len(synthetic) == (shape is not None)
+        assert shape is None or shape in synthetic[0]
+
+
+def test_what_does_not_fit_the_model_fails_as_input_error(onnx_model, tmp_path):
+    onnx_model(tmp_path / "m.onnx", shape=["batch", "width"])
+    finished = harness(tmp_path, "run", "m.onnx", "--dim", "widht=7", "--budget", "3s")
+    assert finished.returncode == 3
+    (row,) = ranking(tmp_path)["rows"]
+    assert (row["status"], row["failure"]) == ("failed", "input_error")
+    assert "--dim widht: the model has no dimension of this name (did you mean 'width'?)" in finished.stdout
 
 
 def test_models_of_one_name_are_told_apart():
@@ -207,6 +235,23 @@ def test_models_of_one_name_are_told_apart():
         (["run", "notes.txt"], "notes.txt: is neither a suite nor a model file (a suite ends in .toml, a model in"),
         (["run", "fst.fake.toml"], "no such file:"),
         (["run", "m.joblib"], "is a pickle and is refused"),
+        (["run", "fast.fake.toml", "--dim", "height"], "--dim: 'height' has no name and '=' (write --dim height=320)"),
+        (["run", "fast.fake.toml", "--dim", "h=0"], "--dim: h: '0' is not a size (write --dim h=320)"),
+        (["run", "fast.fake.toml", "--dim", "h=1", "--dim", "h=2"], "--dim: 'h' is given twice"),
+        (
+            ["run", "fast.fake.toml", "--input", "x=1xW"],
+            "--input: x: '1xW' is not an input (write SHAPE:DTYPE, such as",
+        ),
+        (["run", "fast.fake.toml", "--inputs", "rows.npz"], "--inputs: no such file: rows.npz"),
+        (
+            ["run", "fast.fake.toml", "--inputs", "fast.fake.toml", "--dim", "h=1"],
+            "--inputs: rows need no description (leave out --dim and --input)",
+        ),
+        (
+            ["run", "mine.toml", "--dim", "h=1"],
+            "--dim: describes the inputs of bare model files (write it into [dataset]",
+        ),
+        (["run", "--resume", "latest", "--dim", "h=1"], "--resume: a resumed run is completed as it was begun"),
         (["run", "--resume", "latest", "--quick"], "--resume: a resumed run is completed as it was begun"),
         (["rank"], "results: no runs yet"),
         (["rank", "r1"], "results: no run called 'r1'"),

@@ -30,13 +30,26 @@ def test_the_suite_of_a_model_with_two_inputs_runs_as_it_is(models, tmp_path):
     assert written == tmp_path / "my-model.toml"
     suite, _ = load_suite(str(written))
     assert suite.targets == ("cpu-onnx",)
-    assert suite.dataset.synthetic.dims == {"classes": 16}
+    assert suite.dataset.synthetic.inputs == {"scores": "Nx64:float32:normal", "row": "Nx1:int64:0..1"}
     assert "#   row: int64 [batch, 1]" in written.read_text().splitlines()
     folder, record = open_new(Request([str(written)], out=tmp_path / "results", quick=True, budget_s=8.0))
     (row,) = run(folder, record).ranking.rows
     assert (row.candidate, row.status, row.eligible) == ("my-model", "measured", True)
     assert {"latency_p99_ms", "offline.throughput_per_s", "cost_per_million_usd"} <= set(row.metrics)
     assert "accuracy" not in row.metrics
+
+
+def test_a_model_that_no_guess_fits_gets_a_suite_to_complete(models, tmp_path):
+    helper = models.helper
+    to = helper.make_node("Constant", [], ["to"], value_ints=[7919, -1])
+    nodes = [to, helper.make_node("Reshape", ["x", "to"], ["y"])]
+    sides = {"x": ("float32", ["batch", "odd"])}, {"y": ("float32", [7919, "b"])}
+    model = models.onnx_model(tmp_path / "m.onnx", nodes, *sides)
+    written = init.write_suite(model, None).read_text()
+    assert "# none of " in written and "the runtime says: " in written
+    assert '# "x" = "1x3x320x320:float32"' in written.splitlines()
+    suite, _ = load_suite(str(tmp_path / "m.toml"))
+    assert suite.dataset.synthetic.inputs == {}
 
 
 def test_what_exists_is_not_overwritten(models, tmp_path):
@@ -85,8 +98,10 @@ def test_any_names_make_a_right_suite(tmp_path, stem, dim):
     model.touch()
     inputs = (Input(name="x\n[evil]", dtype="float32", shape=("batch", dim, "...", 3)),)
     path = tmp_path / "suite.toml"
-    path.write_text(init.suite_text(model, path, inputs), encoding="utf-8")
-    suite, _ = load_suite(str(path))
-    assert suite.dataset.synthetic.dims == {dim: 16}
-    assert suite.candidate[0].path == model.name
-    assert "evil" not in tomllib.loads(path.read_text())
+    for works in ((f"{dim}=Nx3:float32", "x\n[evil]=Nx4"), ()):
+        found = init.Described(inputs, works, "" if works else f"{dim}\n[evil]")
+        path.write_text(init.suite_text(model, path, found), encoding="utf-8")
+        suite, _ = load_suite(str(path))
+        assert suite.dataset.synthetic.inputs == ({dim: "Nx3:float32", "x\n[evil]": "Nx4"} if works else {})
+        assert suite.candidate[0].path == model.name
+        assert "evil" not in tomllib.loads(path.read_text())

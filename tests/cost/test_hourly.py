@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.cost.hourly import Rate, cost_per_million, is_old, sustainable
+from harness.cost.hourly import cost_per_million, is_old
 
 POSITIVE = st.floats(1e-6, 1e6)
 
@@ -21,25 +21,6 @@ def test_a_million_at_a_hundred_a_second_for_36_cents_an_hour_costs_a_dollar():
 def test_cost_is_the_price_of_the_time_that_a_million_take(price, rate, utilisation):
     hours = 1e6 / rate / utilisation / 3600
     assert cost_per_million(price, rate, utilisation) == pytest.approx(price * hours, rel=1e-9)
-
-
-RATES = (Rate(100, 1.0), Rate(400, 3.0), Rate(900, 9.0))
-
-
-@pytest.mark.parametrize(("limit", "rate"), [(None, 900), (9.0, 900), (8.99, 400), (1.0, 100), (0.99, None)])
-def test_the_highest_rate_within_the_limit_counts(limit, rate):
-    assert sustainable(RATES, limit) == rate
-
-
-def test_there_is_no_sustainable_rate_when_every_latency_is_over_the_limit():
-    assert sustainable([Rate(100, 5.0)], 1.0) is None
-    assert sustainable([], None) is None
-
-
-@given(st.lists(st.builds(Rate, POSITIVE, POSITIVE), min_size=1), POSITIVE, POSITIVE)
-def test_a_looser_limit_never_lowers_throughput(rates, limit, more):
-    tight, loose = sustainable(rates, limit), sustainable(rates, limit + more)
-    assert tight is None or (loose is not None and loose >= tight)
 
 
 def test_a_price_is_old_after_a_year():

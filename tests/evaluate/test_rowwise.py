@@ -167,4 +167,4 @@ def test_a_metric_of_a_third_party_is_measured_and_can_decide(tmp_path):
         assert found.value == pytest.approx(margins.mean())
         assert (found.n, found.unit, found.basis) == (20, "points", "rows")
         assert rows[name].utilities["margin"] == pytest.approx(margins.mean())
-        assert rows[name].rank is not None
+        assert rows[name].place is not None

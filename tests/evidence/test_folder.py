@@ -14,7 +14,7 @@ from harness.evidence import files
 from harness.evidence import folder as folders
 from harness.evidence.files import save_array
 from harness.evidence.folder import write_outcome
-from harness.spec.wire import Outcome
+from harness.spec.wire import Memory, Outcome, Window
 
 
 def events(folder: Path, data: bytes) -> Path:
@@ -162,3 +162,21 @@ def test_telemetry_changes_are_differences_of_known_values(tmp_path: Path) -> No
     assert folders.telemetry_changes(tmp_path, ("a.x_s",)) == {"a.x_s": 2.5}
     assert folders.telemetry_changes(tmp_path, ("a.x_s", "b.y")) == {"a.x_s": 1.5, "b.y": 3.0}
     assert folders.telemetry_changes(tmp_path, ("missing",)) is None
+
+
+def test_predictions_and_slices_are_files_of_the_outcome_like_any_other(tmp_path: Path) -> None:
+    files_of = {
+        name: save_array(tmp_path / name, np.zeros((4, 6), np.int64)) for name in ("slices.npy", "predictions.npy")
+    }
+    write_outcome(tmp_path, Outcome(status="ok", files=files_of))
+    assert folders.succeeded(tmp_path) is not None
+    (tmp_path / "slices.npy").unlink()
+    assert folders.succeeded(tmp_path) is None
+
+
+def test_an_outcome_keeps_what_is_new_in_it(tmp_path: Path) -> None:
+    window = Window(name="one", scenario="one", samples=3, rounds=2, uncounted=6, warm_up_ns=5, ended_by="time")
+    memory = Memory(anon_bytes=1, pss_bytes=2, inputs_bytes=3)
+    outcome = Outcome(status="ok", fresh=False, spent={"load": 7}, windows=(window,), memory=memory)
+    write_outcome(tmp_path, outcome)
+    assert folders.read_outcome(tmp_path) == outcome

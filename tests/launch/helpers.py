@@ -22,7 +22,9 @@ T = TypeVar("T")
 TIMEOUT_S = 120.0
 
 
-def trial_of(folder: Path, **script: object) -> Trial:
+def trial_of(
+    folder: Path, *, seconds: float = 0.2, predict: bool = False, fresh: bool = True, **script: object
+) -> Trial:
     """Return a trial of a fake with this script, which is written beside `folder`, the staging root."""
     path = folder.with_name(folder.name + ".fake.toml")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,8 +33,10 @@ def trial_of(folder: Path, **script: object) -> Trial:
         candidate=Candidate(name="fake", path=str(path)),
         target=Target(name="place", description="here", runtime="fake"),
         variant=Variant(format="fake", path=path.name),
-        scenarios=(SingleStream(name="one", seconds=0.2, max_samples=2000),),
+        scenarios=(SingleStream(name="one", seconds=seconds, max_samples=2000),),
         synthetic=Synthetic(rows=32),
+        predict=predict,
+        fresh=fresh,
     )
 
 
@@ -87,3 +91,13 @@ def alive(pid: int) -> bool:
 def gone(*pids: int) -> None:
     """Fail unless all these processes end."""
     wait_for(lambda: not any(alive(pid) for pid in pids), f"the end of {pids}", 10)
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes below a process, parents before their children."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    try:
+        children = [int(child) for child in listed.read_text().split()]
+    except FileNotFoundError:
+        return []
+    return [each for child in children for each in (child, *descendants(child))]

@@ -1,94 +1,44 @@
-"""Measuring decides by evidence: who is dropped, when it ends, what the finalists get, what a resumed run does."""
+"""Measuring decides by evidence: who is dropped, when it ends, what the finalists get, who shares a block."""
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
-import numpy as np
 import pytest
 
 from harness.analyse.reader import open_run
-from harness.evidence.folder import read_job, write_outcome
-from harness.evidence.run import read_race
-from harness.launch.process import Ended
-from harness.pipeline.conclude import conclude
-from harness.pipeline.request import Request, open_new
+from harness.evidence.files import write_json
+from harness.evidence.folder import read_job, read_outcome
+from harness.evidence.run import cold_folder, read_block, read_prepared, read_race, trial_folder
+from harness.launch.rounds import Start
+from harness.pipeline import block as blocks
 from harness.pipeline.run import run as run_pipeline
 from harness.selftest.inline import InlineLauncher
-from harness.spec.wire import Launched, Trial
 
-TARGET = 'description = "anywhere"\nruntime = "fake"\n'
-SUITE = """
-description = "fakes"
-targets = ["anywhere"]
-[dataset]
-path = "x.npz"
-[[scenario]]
-name = "interactive"
-kind = "single_stream"
-seconds = {seconds}
-[budget]
-seconds = {budget}
-trials = 3
-max_trials = {most}
-{candidates}
-[policy.limits]
-latency_p99_ms = {{ max = {limit} }}
-[policy.objectives]
-latency_p50_ms = {{ weight = 1, target = 0.01, limit = 100 }}
-"""
+from .scripted import P50, TakesTurns, raced, row, run
 
 
-@pytest.fixture
-def suite(tmp_path):
-    """Write a suite of fakes (name → median latency in ms, or a whole script) and make its run folder."""
-
-    def make(latencies, budget=600.0, most=12, limit=1000.0, seconds=0.5, seed=3):
-        (tmp_path / "targets").mkdir(exist_ok=True)
-        (tmp_path / "targets" / "anywhere.toml").write_text(TARGET)
-        x = np.arange(20, dtype=np.float32).reshape(20, 1) % 10
-        np.savez(tmp_path / "x.npz", x=x, labels=x[:, 0].astype(np.int64))
-        rows = []
-        for name, script in latencies.items():
-            text = script if isinstance(script, str) else f"latency_ms = {script}\n"
-            common = "sigma = 0.1\nprocess_spread = 0.02\ndrift_amplitude = 0.05\n"
-            (tmp_path / f"{name}.fake.toml").write_text(f"seed = {len(rows)}\n{common}{text}")
-            rows.append(f'[[candidate]]\nname = "{name}"\npath = "{name}.fake.toml"\n')
-        path = tmp_path / "fakes.toml"
-        path.write_text(SUITE.format(candidates="".join(rows), budget=budget, most=most, limit=limit, seconds=seconds))
-        return open_new(Request([str(path)], out=tmp_path / "results", seed=seed))
-
-    return make
-
-
-def run(folder, record, launcher=None):
-    return run_pipeline(folder, record, places={"process": launcher or InlineLauncher()})
-
-
-def row(ranked, name):
-    return next(row for row in ranked.ranking.rows if row.candidate == name)
-
-
-def test_a_clearly_worse_row_is_dropped_after_five_blocks_and_says_so(suite):
+def test_a_clearly_worse_row_is_dropped_after_three_blocks_and_says_so(suite):
     ranked = run(*suite({"fast": 1.0, "near": 1.005, "slow": 2.0}))
     slow = row(ranked, "slow")
-    assert slow.status == "dropped" and slow.rank == 3 and not slow.tie
-    assert "behind fast@anywhere" in slow.reasons[0].message and slow.reasons[0].data["n"] == 5
-    assert len(open_run(ranked.folder).trials("slow@anywhere")) == 5
+    assert (slow.status, slow.place, slow.may_be_best) == ("dropped", 3, False)
+    dropped = next(reason for reason in slow.reasons if reason.code == "dropped")
+    assert "behind fast@anywhere" in dropped.message and dropped.data["n"] == 3
+    assert len(open_run(ranked.folder).trials("slow@anywhere")) == 3
     assert row(ranked, "fast").status == "measured"
 
 
-def test_one_percent_apart_is_a_tie(suite):
-    ranked = run(*suite({"a": 1.0, "b": 1.01}))
-    assert [(r.rank, r.tie) for r in ranked.ranking.rows] == [(1, True), (1, True)]
+def test_half_a_percent_apart_both_may_be_the_best(suite):
+    ranked = run(*suite({"a": 1.0, "b": 1.005}))
+    assert [(r.rank_low, r.rank_high, r.may_be_best) for r in ranked.ranking.rows] == [(1, 2, True)] * 2
 
 
 def test_a_broken_limit_drops_a_row(suite):
     ranked = run(*suite({"kept": 0.5, "broken": 2.0}, limit=1.0))
     broken = row(ranked, "broken")
-    assert broken.status == "dropped" and "limit on p99 is certainly broken" in broken.reasons[0].message
+    assert broken.status == "dropped"
+    assert any("limit on p99 is certainly broken" in reason.message for reason in broken.reasons)
 
 
 def test_the_only_finalist_gets_samples_enough_for_p99_9(suite):
@@ -98,101 +48,126 @@ def test_the_only_finalist_gets_samples_enough_for_p99_9(suite):
     assert row(ranked, "slow").metrics["latency_p99_9_ms"].high is None
 
 
-def test_nothing_is_dropped_when_the_race_is_off(suite, tmp_path):
+def test_nothing_is_dropped_when_the_race_is_off(suite):
     folder, record = suite({"fast": 1.0, "slow": 2.0}, most=6)
-    budget = msgspec.structs.replace(record.suite.budget, race="off")
-    record = msgspec.structs.replace(record, suite=msgspec.structs.replace(record.suite, budget=budget))
-    ranked = run(folder, record)
+    ranked = run(folder, raced(record, "off"))
     assert {r.status for r in ranked.ranking.rows} == {"measured"}
     assert "6 trials" in read_race(folder).ended
 
 
-def test_the_budget_ends_it_and_that_is_said(suite):
-    folder, record = suite({"a": 1.0, "b": 1.025}, budget=4.0, most=30)
-    ranked = run(folder, record, launcher=SlowLauncher(0.5))
-    assert "the budget of 4 s ended it after" in read_race(folder).ended
-    assert any(note.code == "ended" and "budget" in note.message for note in ranked.ranking.notes)
-    assert len(open_run(folder).trials("a@anywhere")) < 30
+def test_a_failed_cell_is_not_run_again_and_publishes_nothing(suite):
+    """It fails at its 151st inference, which its first process does not come to."""
+    bad = 'latency_ms = 1.0\nfail_at = "measure"\nfail_how = "raise"\n'
+    ranked = run(*suite({"good": 1.0, "bad": bad}))
+    found = row(ranked, "bad")
+    assert (found.status, found.failure, found.metrics) == ("failed", "crash", {})
+    assert sorted(path.name for path in (ranked.folder / "cells" / "bad@anywhere").iterdir()) == ["cold-01", "trial-01"]
 
 
-def test_a_cell_that_hung_does_not_cost_the_others_their_blocks_or_their_windows(suite):
-    hung = 'latency_ms = 1.0\nfail_at = "load"\nfail_how = "raise"\n'
-    folder, record = suite({"a": 1.0, "b": 1.025, "hung": hung}, budget=20.0, most=6)
-    run(folder, record, launcher=SlowLauncher(0.2, hung=15.0))
-    trials = open_run(folder).trials("a@anywhere")
-    assert len(trials) >= 5
-    windows = [read_job(trial.folder).scenarios[0].seconds for trial in trials]
-    assert min(windows[1:]) > 0.1 * record.suite.scenario[0].seconds
-    least = min(windows) / record.suite.scenario[0].seconds
-    said = [note.message for note in conclude(folder).ranking.notes if note.code == "windows_shortened"]
-    assert said == (
-        [f"windows were shortened, to {least:.0%} of the suite's seconds at the least, to keep to its budget"]
-        if least < 0.995
-        else []
-    )
+@pytest.mark.parametrize(
+    ("objective", "cold"),
+    [
+        (P50, 0),
+        ("memory_peak_mib = { weight = 1, target = 1, limit = 100000 }\n", 1),
+        ("load_ms = { weight = 1, target = 0.001, limit = 100000 }\n", 1),
+        ("first_inference_ms = { weight = 1, target = 0.001, limit = 100000 }\n", 1),
+    ],
+)
+def test_a_policy_about_starts_or_memory_gets_a_fresh_process_in_each_block(suite, objective, cold):
+    folder, record = suite({"a": 1.0, "b": 1.5}, most=4, objectives=objective)
+    ranked = run(folder, raced(record, "off"))
+    for name in ("a@anywhere", "b@anywhere"):
+        found = sorted(path.name for path in (folder / "cells" / name).glob("cold-*"))
+        assert found == [f"cold-{number:02d}" for number in range(1, 2 + 4 * cold)]
+    if cold:
+        job = read_job(cold_folder(folder, "a@anywhere", 5))
+        assert job.fresh and not job.predict
+        metric = objective.partition(" ")[0]
+        assert row(ranked, "a").metrics[metric].trials == 5
 
 
-class SlowLauncher(InlineLauncher):
-    """Does jobs in this process, and records that each trial took some seconds of wall time."""
-
-    def __init__(self, seconds, **others):
-        self.seconds, self.others = seconds, others
-
-    def start(self, folder, job, terms):
-        outcome = super().start(folder, job, terms).wait(lambda phase: None)
-        if isinstance(job, Trial):
-            took = self.others.get(job.candidate.name, self.seconds)
-            launched = Launched(launcher="slow", wall_ns=int(took * 1e9))
-            outcome = msgspec.structs.replace(outcome, launched=launched)
-            write_outcome(folder, outcome)
-        return Ended(outcome)
-
-
-def decided(ranked):
-    keys = ("candidate", "status", "rank", "rank_low", "rank_high", "score", "p_best", "tie")
-    return [tuple(getattr(row, key) for key in keys) for row in ranked.ranking.rows]
-
-
-def test_a_resumed_run_decides_as_an_unbroken_one(suite):
-    folder, record = suite({"a": 1.0, "b": 1.03, "c": 1.5, "d": 3.0})
-    whole = decided(run(folder, record))
-    broken = folder.with_name("broken")
-    shutil.copytree(folder, broken)
-    for path in [*broken.glob("ranking.*"), broken / "race.json"]:
-        path.unlink()
-    evidence = open_run(broken)
-    finished = {}
-    for cell in evidence.cells:
-        for trial in evidence.trials(cell.name):
-            if trial.block >= 3:
-                shutil.rmtree(trial.folder)
-            else:
-                finished[trial.folder] = (trial.folder / "outcome.json").stat().st_mtime_ns
-    again = decided(run(broken, record))
-    assert again == whole
-    assert all((path / "outcome.json").stat().st_mtime_ns == at for path, at in finished.items())
-
-
-def test_a_resumed_run_does_not_know_of_failures_to_come(suite):
-    """The fastest one fails after it has dropped the others; begun again, it still does."""
-
+def test_a_failed_cold_trial_is_the_cells_failure(suite):
     class FailsLater(InlineLauncher):
         def start(self, folder, job, terms):
-            if getattr(job, "block", 0) == 5 and job.candidate.name == "fast":
+            if folder.name == "cold-03" and job.candidate.name == "bad":
                 job = msgspec.structs.replace(job, variant=msgspec.structs.replace(job.variant, path="nowhere"))
             return super().start(folder, job, terms)
 
-    folder, record = suite({"fast": 1.0, "near": 1.015, "slow": 2.0})
-    run(folder, record, FailsLater())
-    before = read_race(folder)
-    assert [drop.leader for drop in before.drops] == ["fast@anywhere"]
-    (folder / "race.json").unlink()
-    run(folder, record, FailsLater())
-    assert read_race(folder) == before
+    objective = "memory_peak_mib = { weight = 1, target = 1, limit = 100000 }\n"
+    ranked = run(*suite({"good": 1.0, "bad": 1.0}, most=4, objectives=objective), launcher=FailsLater())
+    assert (row(ranked, "bad").status, row(ranked, "bad").failure) == ("failed", "load_error")
+    assert len(open_run(ranked.folder).trials("bad@anywhere")) == 2, "of the block it failed in, and of none after"
 
 
-def test_a_failed_cell_is_not_run_again_and_publishes_nothing(suite):
-    ranked = run(*suite({"good": 1.0, "bad": 'latency_ms = 1.0\nfail_at = "measure"\nfail_how = "raise"\n'}))
-    bad = row(ranked, "bad")
-    assert (bad.status, bad.failure, bad.metrics) == ("failed", "crash", {})
-    assert len(list(Path(ranked.folder / "cells" / "bad@anywhere").iterdir())) == 1
+def groups_of(folder):
+    return [read_block(folder, number).groups for number in range(len(list((folder / "blocks").iterdir())))]
+
+
+def free(monkeypatch, available):
+    """Let blocks find this much memory free."""
+    memory = SimpleNamespace(virtual_memory=lambda: SimpleNamespace(available=available))
+    monkeypatch.setattr(blocks, "psutil", memory)
+
+
+def test_all_cells_of_a_block_take_turns_with_each_other(suite, monkeypatch):
+    sat = []
+
+    def seen(starts, order, on_phase):
+        sat.append([start.folder.parent.name for start in starts])
+        return taken(starts, order, on_phase)
+
+    taken = blocks.take_turns
+    monkeypatch.setattr(blocks, "take_turns", seen)
+    folder, record = suite({"a": 1.0, "b": 1.5, "c": 2.0}, most=3)
+    run(folder, raced(record, "off"), TakesTurns())
+    assert [tuple(names) for names in sat] == [groups[0] for groups in groups_of(folder)]
+    assert all(sorted(names) == ["a@anywhere", "b@anywhere", "c@anywhere"] for names in sat) and len(sat) == 3
+
+
+def test_cells_that_do_not_fit_into_memory_together_share_in_groups(suite, monkeypatch):
+    folder, record = suite({"a": 1.0, "b": 1.5, "c": 2.0}, most=3)
+    run_with = raced(record, "off")
+    free(monkeypatch, 1 << 50)
+    run(folder, run_with, TakesTurns())
+    needed = [cell.speed.memory_bytes for cell in read_prepared(folder).cells.values()]
+    assert [len(groups) for groups in groups_of(folder)] == [1, 1, 1]
+    folder, record = suite({"a": 1.0, "b": 1.5, "c": 2.0}, most=3)
+    free(monkeypatch, round(2.5 * max(needed) / 0.6))
+    ranked = run(folder, raced(record, "off"), TakesTurns())
+    for groups in groups_of(folder):
+        assert [len(group) for group in groups] == [2, 1]
+        assert sorted(name for group in groups for name in group) == ["a@anywhere", "b@anywhere", "c@anywhere"]
+    assert {r.metrics["latency_p50_ms"].trials for r in ranked.ranking.rows} == {3}
+
+
+def test_launchers_that_do_not_take_turns_run_their_trials_alone(suite):
+    folder, record = suite({"a": 1.0, "b": 1.5}, most=3)
+    alone = msgspec.structs.replace(record.targets[0], name="elsewhere", launcher="alone")
+    targets = (*record.targets, alone)
+    record = raced(msgspec.structs.replace(record, targets=targets), "off")
+    write_json(folder / "run.json", record)
+    places = {"process": TakesTurns(), "alone": InlineLauncher()}
+    ranked = run_pipeline(folder, record, None, places)
+    for groups in groups_of(folder):
+        assert [sorted(group) for group in groups] == [["a@anywhere", "b@anywhere"]]
+    assert {r.metrics["latency_p50_ms"].trials for r in ranked.ranking.rows} == {3} and len(ranked.ranking.rows) == 4
+
+
+def test_a_block_says_how_often_each_cell_takes_a_turn(suite, monkeypatch):
+    """A request of 200 ms makes a turn of its own, one in ten of the rounds that others have."""
+    rests: dict[str, int] = {}
+
+    def seen(starts: list[Start], order, on_phase):
+        rests.update({start.job.candidate.name: start.every for start in starts})
+        assert sorted(order(3, len(starts))) == list(range(len(starts)))
+        assert [order(n, 8) for n in range(9)] == [order(n, 8) for n in range(9)] != [order(0, 8)] * 9
+        return taken(starts, order, on_phase)
+
+    taken = blocks.take_turns
+    monkeypatch.setattr(blocks, "take_turns", seen)
+    folder, record = suite({"fast": 1.0, "slow": 200.0}, most=3, seconds=2.0, budget=30.0)
+    run(folder, raced(record, "off"), TakesTurns())
+    assert rests["fast"] == 1 and rests["slow"] > 3
+    job = read_job(trial_folder(folder, "slow@anywhere", 0))
+    (window,) = read_outcome(trial_folder(folder, "slow@anywhere", 0)).windows
+    assert window.rounds == round(job.scenarios[0].seconds / job.turn_s) == window.samples

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 
-from harness.pipeline.race import broken_limit, per_objective, rule_of, values_of
+from harness.pipeline.race import (
+    broken_limit,
+    decide,
+    fixed_of,
+    fixed_per_objective,
+    per_objective,
+    rule_of,
+    values_of,
+)
 from harness.score.compare import tie_margin
-from harness.score.records import Entry, Measure
+from harness.score.records import Entry, Measure, RowScores
 from harness.score.weights import single_log_metric
 from harness.spec.metrics import lookup
 from harness.spec.policy import Limit, Objective, Policy
 
-P50, RATE = "latency_p50_ms", "throughput_per_s"
+P50, P99, RATE = "latency_p50_ms", "latency_p99_ms", "throughput_per_s"
 FASTEST = Policy(objectives={P50: Objective(weight=1, target=1, limit=100)})
 BUSIEST = Policy(objectives={RATE: Objective(weight=1, target=100, limit=1)})
 BOTH = Policy(
@@ -117,3 +126,63 @@ def test_a_tie_is_two_percent_of_a_metric_or_a_hundredth_of_the_score():
 def test_race_and_ranking_call_the_same_difference_a_tie(scale):
     policy = Policy(objectives={P50: Objective(weight=1, target=1, limit=100, scale=scale)})
     assert rule_of(policy, "winner", 30, 5).margin == tie_margin(policy) == (0.02 if scale == "log" else 0.01)
+
+
+def judged(name, times, wrong, rows=1000):
+    """A cell with trials, and an accuracy over dataset rows."""
+    right = np.ones(rows)
+    right[list(wrong)] = 0.0
+    made = entry(name, {P50: times}, accuracy=float(right.mean()))
+    return msgspec.structs.replace(made, rows={"accuracy": RowScores(values=right)})
+
+
+STEADY = np.array([0.99, 1.01, 1.0, 1.02, 0.98])
+
+
+def test_what_more_blocks_do_not_reduce_is_the_dataset_paired_by_row():
+    """Weight 1/4 over a scale of 0.5: a difference on 8 rows has the variance (8 + 2) / 1004² of Bonett and Price."""
+    cells = [judged("a", STEADY, range(40)), judged("b", STEADY, range(8, 40)), entry("c", {P50: STEADY})]
+    fixed = fixed_of(cells, BOTH)
+    assert fixed.shape == (3, 3)
+    assert fixed[0, 1] == fixed[1, 0] == pytest.approx((0.25 / 0.5) ** 2 * 10 / 1004**2, rel=0.1)
+    assert fixed[0, 0] == 0.0
+    assert fixed_per_objective(cells, BOTH)[0, 1].tolist() == [0.0, pytest.approx(16 * fixed[0, 1])]
+
+
+def test_without_metrics_of_rows_nothing_is_fixed():
+    cells = [entry(name, {P50: STEADY}) for name in "ab"]
+    assert not fixed_of(cells, FASTEST).any()
+    assert not fixed_of([], FASTEST).any()
+
+
+def test_cells_that_only_more_data_could_tell_apart_rest_and_are_not_dropped():
+    """Twins in speed; one is right on six rows more of 300, which is luck in one case of six."""
+    cells = [judged("a", STEADY, range(6), 300), judged("b", STEADY * 1.001, range(6, 18), 300)]
+    accurate = Policy(objectives=BOTH.objectives | {"accuracy": Objective(weight=9, target=1.0, limit=0.9)})
+    decision = decide(cells, accurate, 5, {0, 1}, rule_of(accurate, "winner", 30, 3))
+    assert (decision.leader, decision.eliminated, decision.data_limited) == (0, (), (1,))
+    many = [judged("a", STEADY, range(60), 30_000), judged("b", STEADY * 1.001, range(6000, 7800), 30_000)]
+    assert [drop.cell for drop in decide(many, accurate, 5, {0, 1}, rule_of(accurate, "winner", 30, 3)).eliminated] == [
+        1
+    ]
+
+
+def test_a_front_is_raced_by_objective():
+    cells = [judged("a", STEADY, range(3)), judged("b", 2 * STEADY, range(400))]
+    decision = decide(cells, BOTH, 5, {0, 1}, rule_of(BOTH, "front", 30, 3))
+    assert [drop.cell for drop in decision.eliminated] == [1]
+
+
+def test_a_tail_with_too_few_requests_can_break_a_limit_but_a_high_value_alone_does_not():
+    def tail(value):
+        found = Measure(
+            value=value, low=value / 1.3, high=None, n=80, trials=4, unit="ms", basis="pooled", effective_n=70.0
+        )
+        return Entry(
+            candidate="a", target="t", status="measured", metrics={P99: found}, loads={P99: (0.05, -0.05, 0.03, -0.03)}
+        )  # fmt: skip
+
+    limited = Policy(limits={P99: Limit(max=5)}, objectives=FASTEST.objectives)
+    assert broken_limit(tail(4.0), limited, 0.05) is None
+    assert broken_limit(tail(5.2), limited, 0.05) is None
+    assert broken_limit(tail(9.0), limited, 0.05)[0] == P99

@@ -72,4 +72,4 @@ def test_a_file_that_the_conversion_cannot_read_fails_its_cell_only(bench, fake)
     (reason, *_) = done.row("t")["reasons"]
     assert (reason["code"], done.row("t")["failure"]) == ("failed", "load_error")
     assert reason["message"].startswith("conversion table-to-fake: not a table: ")
-    assert done.row("m")["rank"] == 1
+    assert done.row("m")["place"] == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 
 import pytest
 
@@ -30,12 +31,23 @@ def test_the_measured_process_itself_has_the_launchers_priority(bench, fake) -> 
     assert done.status == 0, done.text
     with (done.run / "cells/m@place/trial-01/telemetry.csv").open() as file:
         levels = [int(row["files.niceness"]) for row in csv.DictReader(file) if row["files.niceness"]]
-    assert levels[-1] == 5
+    assert levels[-1] == min(19, os.nice(0) + 5)
+
+
+def test_a_command_of_its_own_is_run_for_every_trial_alone(bench, fake) -> None:
+    """Nothing is known of what it does with the pipes that turns go by."""
+    done = bench.run({"m.fake.toml": fake, "n.fake.toml": fake}, target='launcher = "niced"\n', trials=2)
+    assert done.status == 0, done.text
+    for block in (1, 2):
+        assert done.read(f"blocks/0{block}.json").get("groups", []) == []
+        for name in "mn":
+            outcome = done.read(f"cells/{name}@place/trial-0{block}/outcome.json")
+            assert outcome.get("fresh", True) and "uncounted" not in outcome["windows"][0]
 
 
 def test_a_failure_below_the_launcher_is_named(bench, fake) -> None:
     done = bench.run({"m.fake.toml": f'{fake}fail_at = "load"\nfail_how = "segfault"\n'}, target='launcher = "niced"\n')
-    outcome = done.read("cells/m@place/trial-01/outcome.json")
+    outcome = done.read("cells/m@place/cold-01/outcome.json")
     assert (outcome["failure"], outcome["phase"], outcome["by"]) == ("crash", "load", "launcher")
     assert outcome["launched"]["launcher"] == "niced"
 

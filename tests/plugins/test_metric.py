@@ -10,13 +10,13 @@ TOP2 = "[policy.limits]\ntop2 = { min = 0.6 }\n[policy.objectives]\ntop2 = { wei
 
 def hits(done, name: str) -> np.ndarray:
     """Which rows `top2` counts, worked out by another way than the plug-in's."""
-    scores = np.load(done.run / f"cells/{name}@place/trial-01/predictions.npy")
+    scores = np.load(done.run / f"cells/{name}@place/cold-01/predictions.npy")
     labels = np.load(done.run / "prepare/dataset/evaluation/labels.npy")
     ranked = [sorted(range(len(row)), key=lambda c: (-row[c], c))[:2] for row in scores.tolist()]
     return np.array([label in two for label, two in zip(labels.tolist(), ranked, strict=True)])
 
 
-def test_it_limits_and_decides_and_equal_rows_tie(bench, fake) -> None:
+def test_it_limits_and_decides_and_equal_rows_may_both_be_the_best(bench, fake) -> None:
     models = {
         "slow.fake.toml": fake.replace("0.5", "9") + "accuracy = 0.8\n",
         "quick.fake.toml": f"{fake}accuracy = 0.8\n",
@@ -32,10 +32,10 @@ def test_it_limits_and_decides_and_equal_rows_tie(bench, fake) -> None:
     assert found["low"] < found["value"] < found["high"]
     assert (hits(done, "slow") == expected).all()
     rows = [done.row("slow"), done.row("quick")]
-    assert all(row["tie"] and (row["rank_low"], row["rank_high"]) == (1, 2) for row in rows)
+    assert all(row["may_be_best"] and (row["rank_low"], row["rank_high"]) == (1, 2) for row in rows)
     assert all((row["gap_low"], row["gap_high"]) in ((0, 0), (None, None)) for row in rows)
     bad = done.row("bad")
-    assert (bad["eligible"], bad["rank"]) == (False, None)
+    assert (bad["eligible"], bad["place"]) == (False, None)
     assert bad["limits"]["top2"] < 0.05
     assert [reason["code"] for reason in bad["reasons"] if reason["severity"] == "error"] == ["limit_broken"]
 

@@ -32,4 +32,4 @@ def test_probes_that_cannot_be_used_are_recorded_and_the_run_goes_on(bench, fake
     assert probes["broken"]["unavailable"] == "cannot be loaded: No module named 'a_package_that_nobody_has'"
     assert probes["misspelt"]["unavailable"].startswith("cannot be loaded: ")
     assert "FilesProbe" in probes["misspelt"]["unavailable"]
-    assert done.row("m")["status"] == "measured"
+    assert done.row("m")["metrics"]["latency_p50_ms"]["value"] == 0.5

@@ -20,7 +20,7 @@ def test_the_child_executes_it_and_its_evidence_becomes_metrics(bench, fake) -> 
     assert done.status == 0, done.text
     trial = done.run / "cells/m@place/trial-01"
     window = done.read("cells/m@place/trial-01/outcome.json")["windows"][1]
-    assert (window["name"], window["scenario"], window["samples"]) == ("burst", "burst", 400)
+    assert [window[key] for key in ("name", "scenario", "samples", "rounds")] == ["burst", "burst", 400, 100]
     requests = trial / "requests" / "burst"
     assert {path.stem for path in requests.iterdir()} == {"start", "latency", "group"}
     latency = np.load(requests / "latency.npy")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from harness.errors import SpecError
 from harness.evidence.files import write_json
 from harness.evidence.run import Prepared, PreparedCell
 from harness.pipeline.conclude import conclude, load_ranked
-from harness.report.markdown import grid, report
+from harness.report.commands import notes_with_command
+from harness.report.markdown import decision, grid, report
 from harness.report.show import find_row
 from harness.report.table import ranked_table
 from harness.score.records import Ranking
 from harness.score.words import name_of
 from harness.spec.diagnostics import diagnostic
+from harness.spec.policy import Objective, Policy
 from harness.spec.variant import ParityReport, Variant
 
 RECORDED = Path(__file__).parents[1] / "recorded" / "scripted"
@@ -56,7 +59,8 @@ def test_the_report_has_every_row_and_its_fate(ranked):
     assert list(by_name) == ["quick", "slow", "broken", "absent"]
     assert by_name["broken"]["status"] == "failed: crash"
     assert by_name["absent"]["status"] == "skipped"
-    assert by_name["quick"]["#"] == "1"
+    assert (by_name["quick"]["#"], by_name["quick"]["could be"]) == ("1 ●", "1 `▕█·▏`")
+    assert (by_name["slow"]["#"], by_name["slow"]["could be"]) == ("2", "2 `▕·█▏`")
     for name in ("broken", "absent"):
         kept = {key: cell for key, cell in by_name[name].items() if key not in ("candidate", "target", "status")}
         assert set(kept.values()) == {"–"}, "what is missing is a dash, never a number"
@@ -76,7 +80,7 @@ def test_the_report_names_the_winner_and_says_where_numbers_are_from(ranked):
     for words in ("0.36 USD/h at 50% utilisation", "made up", "seed 5", "ended by SIGSEGV", "no such device"):
         assert words in text
     assert "damaged: 300 bytes" in text
-    assert "steal in 1 of 3 trials" in text
+    assert "not steady in 1 of 3 trials" in text
 
 
 def test_reasons_of_several_lines_stay_in_their_bullet(ranked):
@@ -94,28 +98,142 @@ def test_reasons_of_several_lines_stay_in_their_bullet(ranked):
 
 
 def test_nobody_eligible_is_said_first(ranked):
-    rows = tuple(msgspec.structs.replace(row, rank=None, eligible=False) for row in ranked.ranking.rows)
+    rows = tuple(
+        msgspec.structs.replace(row, place=None, may_be_best=False, eligible=False) for row in ranked.ranking.rows
+    )
     text = report(with_rows(ranked, *rows))
     assert "**No row is eligible.**" in text.split("## Ranking")[0]
 
 
+def best(row, **fields):
+    return msgspec.structs.replace(row, may_be_best=True, **fields)
+
+
 def test_what_cannot_be_told_apart_is_not_called_a_winner(ranked):
     quick, slow, *rest = ranked.ranking.rows
-    slow = msgspec.structs.replace(slow, rank=1, tie=True)
-    quick = msgspec.structs.replace(quick, tie=True)
-    text = report(with_rows(ranked, quick, slow, *rest))
-    decision = text.split("## Ranking")[0]
-    assert "are not significantly different" in decision
-    assert "`quick` on `box`, `slow` on `box`" in decision
-    assert "should serve" not in decision
+    said = decision(with_rows(ranked, best(quick), best(slow), *rest).ranking)
+    assert said == (
+        "**`quick` on `box` may be the best, or `slow` on `box`.** The evidence does not tell these 2 rows apart."
+    )
+    said = decision(with_rows(ranked, best(quick), best(slow), best(slow, candidate="third"), *rest).ranking)
+    assert said.startswith("**`quick` on `box` may be the best; so may `slow` on `box` and `third` on `box`.**")
+
+
+def test_a_single_best_row_should_serve_unless_it_is_undecided(ranked):
+    quick, slow, *rest = ranked.ranking.rows
+    behind = msgspec.structs.replace(slow, may_be_best=False)
+    assert decision(with_rows(ranked, best(quick, p_best=0.97), behind, *rest).ranking) == (
+        "**`quick` on `box` should serve**, P(best) = 97 %."
+    )
+    said = decision(with_rows(ranked, best(quick, status="undecided"), behind, *rest).ranking)
+    assert said == "**`quick` on `box` may serve, but it is undecided.** See its reasons."
+
+
+@pytest.fixture(scope="module")
+def undecided(tmp_path_factory):
+    """The recorded run by its p99, which 120 and 80 requests leave open."""
+    folder = Path(shutil.copytree(RECORDED, tmp_path_factory.mktemp("undecided") / "run"))
+    return conclude(folder, Policy(objectives={"latency_p99_ms": Objective(weight=1, target=0.5, limit=5)}))
+
+
+def test_an_undecided_row_names_the_command_that_settles_it(undecided):
+    """The suite's budget is 10 min; a block takes seconds."""
+    text = report(undecided)
+    command = f"harness run --resume {undecided.folder.name} --budget 11m"
+    assert re.search(rf"^- p99 \(so far 3.47 ms\) needs about \d+ more requests, \d+ s: {command}$", text, re.M)
+    note = rf"^- 2 of 2 rows are undecided; about \d+ more blocks, \d+ s, should settle them: {command}$"
+    assert re.search(note, text, re.M)
+    assert not any("harness run --resume" in x.message for row in undecided.ranking.rows for x in row.reasons)
+
+
+@pytest.mark.parametrize(("minutes", "budget", "option"), [(0.5, 45, "75s"), (0.5, 90, "2m"), (4, 300, "9m")])
+def test_the_budget_to_type_is_what_there_was_and_what_is_needed(ranked, minutes, budget, option):
+    note = diagnostic("rows_undecided", "1 row is undecided", minutes=minutes)
+    ranking = msgspec.structs.replace(ranked.ranking, notes=(note,))
+    (said,) = notes_with_command(ranking, "latest", budget).notes
+    assert said.message == f"1 row is undecided: harness run --resume latest --budget {option}"
+    unknown = msgspec.structs.replace(note, data={})
+    assert notes_with_command(msgspec.structs.replace(ranking, notes=(unknown,)), "latest", 5).notes == (unknown,)
+
+
+def test_seconds_are_listed_by_purpose_and_preparation_apart(ranked):
+    seconds = {"prepare": 21.0, "sampling": 60.0, "warm_up": 15.0, "parent": 25.0, "exit": 0.0}
+    section = report(ranked, seconds).split("## How the time was spent")[1].split("##")[0].strip()
+    assert section.splitlines() == [
+        "Preparation took 21 s; it is not part of the budget. Measuring took 2 min:",
+        "",
+        "- 60 s (60 %): measuring requests",
+        "- 25 s (25 %): the harness itself",
+        "- 15 s (15 %): warming up",
+    ]
+    assert "How the time was spent" not in report(ranked, {})
+    assert "How the time was spent" not in report(ranked, {"prepare": 3.0})
+
+
+def test_controls_have_a_section_of_their_own(ranked):
+    notes = (diagnostic("ended", "the end"), diagnostic("control_passed", "a twin was not told apart"))
+    text = report(ranked._replace(ranking=msgspec.structs.replace(ranked.ranking, notes=notes)))
+    assert text.split("## Controls")[1].split("##")[0].strip() == "- a twin was not told apart"
+    assert text.split("## Notes")[1].split("##")[0].strip() == "- the end"
+    assert "## Controls" not in report(ranked)
+
+
+def test_what_disturbed_slices_change_is_named_by_row(ranked):
+    quick, slow, *rest = ranked.ranking.rows
+    quick = msgspec.structs.replace(quick, reasons=(diagnostic("disturbed", "p99 is 2 ms, without them 1 ms"),))
+    slow = msgspec.structs.replace(slow, reasons=(diagnostic("undisturbed", "p99 is 3 ms, without them 3 ms"),))
+    noise = report(with_rows(ranked, quick, slow, *rest)).split("## Host noise")[1].split("##")[0]
+    assert "These results change without the disturbed slices:" in noise
+    assert "- `quick@box`: p99 is 2 ms, without them 1 ms" in noise
+    assert "- 1 row: results with and without disturbed slices agree" in noise
+    assert "`slow@box`" not in noise
+    assert "## Host noise" not in report(ranked)
+
+
+def printed(ranking, policy, width):
+    out = io.StringIO()
+    Console(file=out, width=width).print(ranked_table(ranking, policy, "title", width))
+    return out.getvalue()
+
+
+def test_a_narrow_terminal_keeps_place_ranks_status_and_the_first_metric(ranked, undecided):
+    text = printed(undecided.ranking, undecided.policy, 80)
+    assert max(map(len, text.splitlines())) <= 80
+    for words in ("1 ●", "▕█░▏", "undecided", "failed: crash", "skipped", "[≈1.16]", "n, score"):
+        assert words in text
+    assert "not shown" not in printed(ranked.ranking, ranked.policy, 200)
+
+
+def test_long_names_are_folded_not_cut(ranked):
+    name = "a-sentence-encoder-with-a-very-long-descriptive-name-and-version-2.13.0"
+    rows = (msgspec.structs.replace(ranked.ranking.rows[0], candidate=name), *ranked.ranking.rows[1:])
+    for width in (80, 160):
+        lines = printed(with_rows(ranked, *rows).ranking, ranked.policy, width).splitlines()
+        assert max(map(len, lines)) <= width
+        first = next(i for i, line in enumerate(lines) if "1 ●" in line)
+        start = lines[first].index("a-sentence")
+        column = "".join(line[start:].split(" ")[0] for line in lines[first : first + 4])
+        assert name in column
+
+
+def test_the_rows_that_may_be_best_are_shaded_as_one_set(ranked):
+    quick, slow, *rest = ranked.ranking.rows
+    out = io.StringIO()
+    ranking = with_rows(ranked, best(quick), best(slow), *rest).ranking
+    Console(file=out, width=160, force_terminal=True, color_system="truecolor").print(
+        ranked_table(ranking, ranked.policy, "", 160)
+    )
+    shaded = [line for line in out.getvalue().splitlines() if "48;2;" in line or "48;5;" in line]
+    assert [name for name in ("quick", "slow", "broken", "absent") if any(name in line for line in shaded)] == [
+        "quick",
+        "slow",
+    ]
 
 
 def test_the_terminal_table_has_every_row_and_takes_no_markup_from_names(ranked):
     odd = msgspec.structs.replace(ranked.ranking.rows[2], reasons=(diagnostic("failed", "[red]not markup[/red]"),))
     ranking = msgspec.structs.replace(ranked.ranking, rows=(*ranked.ranking.rows[:2], odd, ranked.ranking.rows[3]))
-    out = io.StringIO()
-    Console(file=out, width=300).print(ranked_table(ranking, ranked.policy, "title"))
-    text = out.getvalue()
+    text = printed(ranking, ranked.policy, 300)
     for words in ("quick", "slow", "broken", "absent", "[red]not markup[/red]", "failed: crash"):
         assert words in text
 
@@ -157,10 +275,8 @@ def test_every_host_is_listed_with_its_trials(ranked):
 
 
 def test_a_row_is_found_by_place_by_name_and_by_part_of_a_name(ranked):
-    quick, slow, broken, _ = ranked.ranking.rows
-    tied = Ranking(suite="s", rows=tuple(msgspec.structs.replace(row, rank=1) for row in (quick, slow)))
-    for ranking in (ranked.ranking, tied):
-        assert [find_row(ranking, place).candidate for place in "12"] == ["quick", "slow"]
+    _, slow, broken, _ = ranked.ranking.rows
+    assert [find_row(ranked.ranking, place).candidate for place in "12"] == ["quick", "slow"]
     assert find_row(ranked.ranking, "brok") is broken
     assert find_row(ranked.ranking, name_of(slow)) is slow
 

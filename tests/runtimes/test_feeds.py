@@ -7,7 +7,7 @@ import pytest
 
 from harness.runtimes import feeds
 from harness.runtimes.base import ModelError, OutputError, Tensor, main_output
-from harness.spec.suite import Synthetic
+from harness.runtimes.layout import settle_by
 
 F32 = np.dtype("float32")
 X = Tensor("x", F32, ("n", 3))
@@ -57,16 +57,38 @@ def test_the_pool_shows_different_rows_as_far_as_there_are_any() -> None:
     assert len(feeds.pool([X], {"x": rows(100, 3)}, 1, 64)) == 64
 
 
-def test_synthetic_inputs_are_the_seeds_and_the_names() -> None:
-    spec = Synthetic(rows=8, dims={"width": 5})
-    wide = Tensor("x", F32, ("n", "width", "tokens"))
-    drawn = feeds.synthesise([wide, Y], spec, 1)
-    assert (drawn["x"].shape, drawn["y"].shape) == ((8, 5, 16), (8, 3))
-    assert (feeds.synthesise([Y], spec, 1)["y"] == drawn["y"]).all()
-    assert (feeds.synthesise([Y], spec, 2)["y"] != drawn["y"]).any()
-    assert feeds.guessed_dims([wide, Y], spec) == ("tokens",)
-    with pytest.raises(ModelError, match=r"give a \[dataset\]"):
-        feeds.synthesise([Tensor("x", None, ("...",))], spec, 1)
+def test_rows_go_to_the_axis_that_carries_them_and_whole_inputs_stay_whole() -> None:
+    state, rate = Tensor("state", F32, (2, "n", 3), axis=1), Tensor("sr", np.dtype("int64"), (), axis=None)
+    arrays = {"x": rows(5, 3), "state": rows(5, 2, 3), "sr": np.full(5, 16000)}
+    feed = feeds.batch([X, state, rate], arrays, 1, 2)
+    assert (feed["x"].shape, feed["state"].shape, feed["sr"].shape) == ((2, 3), (2, 2, 3), ())
+    assert (feed["state"][:, 1] == arrays["state"][2]).all()
+    assert feed["state"].flags["C_CONTIGUOUS"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "given", "axis"),
+    [
+        ((16000,), (5, 16000), None),
+        ((2, 1, 3), (5, 2, 1, 3), None),
+        (("time", 3), (5, 7, 3), None),
+        (("s0",), (5,), 0),
+        ((), (5,), None),
+        (("n", 3), (5, 3), 0),
+    ],
+)
+def test_a_dataset_shows_which_inputs_are_fed_whole(shape, given, axis) -> None:
+    x = Tensor("x", F32, shape)
+    arrays = feeds.match([x], {"x": rows(*given)})
+    (laid,) = settle_by([x], arrays)
+    assert laid.axis == axis
+    whole = given[1:] if axis is None else (1, *given[1:])
+    assert feeds.batch([laid], arrays, 0, 1)["x"].shape == whole
+
+
+def test_a_batch_of_rows_is_not_taken_for_one_row() -> None:
+    with pytest.raises(ModelError, match=r"wants shape \[n, 3\], the dataset gives \[rows, 7, 3\]"):
+        feeds.match([X], {"x": rows(5, 7, 3)})
 
 
 def test_the_output_that_counts() -> None:

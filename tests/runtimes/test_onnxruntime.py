@@ -5,6 +5,7 @@ import pytest
 
 from harness.runtimes import feeds
 from harness.runtimes.base import ModelError, Tensor
+from harness.runtimes.guess import Model, find
 from harness.runtimes.onnxruntime import OnnxRuntime
 from harness.spec.suite import Synthetic
 from harness.spec.target import Target
@@ -12,6 +13,10 @@ from harness.spec.variant import Variant
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
+
+
+def guess(session, **spec):
+    return find(Model(session.inputs, session.infer, session.hints), Synthetic(**spec), 0)
 
 
 @pytest.fixture
@@ -26,7 +31,7 @@ def load(onnx_target):
 def test_dtypes_are_the_models(load, models, tmp_path, kind):
     session = load(models.doubled(tmp_path / "m.onnx", kind))
     assert session.inputs == (Tensor("x", np.dtype(kind), ("batch", 3)),)
-    arrays = feeds.synthesise(session.inputs, Synthetic(rows=5), 0)
+    arrays = guess(session, rows=5).arrays
     feed = feeds.batch(session.inputs, arrays, 0, 4)
     (y,) = session.infer(feed)
     assert y.dtype == np.dtype(kind)
@@ -35,7 +40,7 @@ def test_dtypes_are_the_models(load, models, tmp_path, kind):
 
 def test_bools_go_in_and_come_out(load, models, tmp_path):
     session = load(models.passed(tmp_path / "m.onnx", "bool", ["n", 2]))
-    feed = feeds.batch(session.inputs, feeds.synthesise(session.inputs, Synthetic(rows=3), 0), 0, 3)
+    feed = feeds.batch(session.inputs, guess(session, rows=3).arrays, 0, 3)
     (y,) = session.infer(feed)
     assert (y.dtype, y.shape) == (np.dtype(bool), (3, 2))
 
@@ -56,23 +61,24 @@ def test_several_inputs_are_fed_by_name_each_in_its_dtype(load, models, tmp_path
 def test_a_fixed_batch_is_read_off_the_model(load, models, tmp_path, bound):
     session = load(models.doubled(tmp_path / "m.onnx", shape=[bound, 3]))
     assert feeds.fixed_batch(session.inputs) == bound
-    arrays = feeds.synthesise(session.inputs, Synthetic(rows=6), 0)
+    arrays = guess(session, rows=6).arrays
     (y,) = session.infer(feeds.batch(session.inputs, arrays, 4, bound))
     np.testing.assert_array_equal(y[-1], 2 * arrays["x"][(4 + bound - 1) % 6])
 
 
-def test_symbolic_dimensions_take_the_suites_sizes_and_the_rest_is_said(load, models, tmp_path):
-    session = load(models.doubled(tmp_path / "m.onnx", shape=["batch", "tokens", "", 2]))
-    assert session.inputs[0].shape == ("batch", "tokens", "x_2", 2)
-    spec = Synthetic(rows=3, dims={"tokens": 7})
-    assert feeds.synthesise(session.inputs, spec, 0)["x"].shape == (3, 7, 16, 2)
-    assert feeds.guessed_dims(session.inputs, spec) == ("x_2",)
+def test_dimensions_without_a_name_get_one(load, models, tmp_path):
+    session = load(models.doubled(tmp_path / "m.onnx", shape=["batch", "tokens", "", "?", 2]))
+    assert session.inputs[0].shape == ("batch", "tokens", "x_2", "x_3", 2)
+    found = guess(session, rows=3, dims={"tokens": 7, "x_2": 5, "x_3": 4})
+    assert found.arrays["x"].shape == (3, 7, 5, 4, 2)
 
 
-def test_a_model_of_strings_cannot_be_fed_from_nothing(load, models, tmp_path):
+def test_a_model_of_strings_gets_words(load, models, tmp_path):
     session = load(models.passed(tmp_path / "m.onnx", "string", ["n", 1]))
-    with pytest.raises(ModelError, match=r"input 'x' .* give a \[dataset\]"):
-        feeds.synthesise(session.inputs, Synthetic(), 0)
+    found = guess(session, rows=4)
+    assert found.lines == {"x": "Nx1:object:text"}
+    (y,) = session.infer(feeds.batch(found.tensors, found.arrays, 0, 4))
+    assert y.shape == (4, 1) and all(isinstance(text, str) for text in y[:, 0])
 
 
 def test_a_model_without_inputs_says_so(load, models, tmp_path):
@@ -128,4 +134,5 @@ def test_what_is_not_there_is_said(onnx_target):
     )
     elsewhere = Target(name="t", description="d", runtime="onnxruntime", device="cuda")
     assert runtime.unavailable(elsewhere) == "device 'cuda' is not supported by this runtime (cpu)"
+    assert runtime.forkable(onnx_target) and not runtime.forkable(elsewhere)
     assert set(runtime.versions()) == {"onnxruntime", "numpy"}

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -172,6 +174,17 @@ def test_what_is_not_there_is_said(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     said = runtime.unavailable(target(options={"mode": "compile"}))
     assert said == 'mode = "compile" needs a C++ compiler (g++ or clang++) on the PATH'
+
+
+def test_only_eager_mode_is_forked_and_all_is_imported_before_loading():
+    runtime = TorchRuntime()
+    assert runtime.forkable(target()) and not runtime.forkable(target(options={"mode": "compile"}))
+    program = (
+        "import sys\nfrom harness.runtimes.torch import TorchRuntime, _LATE\nTorchRuntime().preload()\n"
+        "print([name for name in ('torch.export', *_LATE) if name not in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], timeout=120, check=True, capture_output=True, text=True)
+    assert done.stdout == "[]\n"
 
 
 @pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no C++ compiler for Inductor")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import gc
-from itertools import cycle as rotate
+from itertools import cycle, repeat
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.scenarios.closed_loop import Length, durations, measure, timed, warm_up
+from harness.scenarios.closed_loop import Length, durations, measure, run_window, settling, timed, warm_up
 from harness.spec.wire import WarmUpRule
 from harness.worker.trial import quiet_gc
 
-MS = 1_000_000
+from .bench import MS, FakeBench
+
+US = 1_000
+MANY = 1_000_000
 
 
 class Model:
@@ -32,10 +36,10 @@ class Model:
 
 
 def feeds():
-    return rotate([{"row": 0}, {"row": 1}, {"row": 2}])
+    return cycle([{"row": 0}, {"row": 1}, {"row": 2}])
 
 
-def warmed(model, seconds=10.0, **rule):
+def warmed(model, seconds=1.0, **rule):
     return warm_up(model.infer, feeds(), model.clock, WarmUpRule(**rule), seconds)
 
 
@@ -45,52 +49,170 @@ def test_every_sample_is_the_time_of_its_call_and_inputs_rotate():
     assert [feed["row"] for feed in model.fed] == [0, 1, 2, 0]
 
 
+@pytest.mark.parametrize(
+    ("request_ns", "samples"),
+    [
+        (10 * US, 3 + 2 * 2500),  # two windows of half of 5 % of the measured second each
+        (MS, 3 + 2 * 25),
+        (10 * MS, 3 + 2 * 5),  # five requests are more than 25 ms
+        (100 * MS, 1 + 1),  # only one fits into an eighth of the limit
+        (500 * MS, 1 + 1),
+        (5_000 * MS, 1 + 1),
+    ],
+)
+def test_warm_up_is_sized_by_the_scale(request_ns, samples):
+    found = warmed(Model(request_ns))
+    assert (found.steady, found.samples) == (True, samples)
+    assert (found.spent_ns, found.median_ns) == (samples * request_ns, request_ns)
+
+
+@pytest.mark.parametrize("request_ns", [10 * US, MS, 10 * MS, 100 * MS, 500 * MS, 5_000 * MS])
+@pytest.mark.parametrize("seconds", [0.05, 1.0, 10.0])
+def test_warming_up_a_steady_model_costs_a_part_of_the_limit_or_two_requests(request_ns, seconds):
+    found = warmed(Model(request_ns), seconds)
+    assert found.steady
+    assert found.spent_ns <= max(0.3e9 * max(0.5 * seconds, 1.0), 2 * request_ns)
+
+
+def test_the_two_windows_together_last_half_a_second_at_most_and_ten_milliseconds_at_least():
+    assert warmed(Model(MS), seconds=100.0).samples == 3 + 2 * 250
+    assert warmed(Model(100 * US), seconds=0.05).samples == 3 + 2 * 50
+
+
 def test_warm_up_ends_with_the_first_two_windows_that_agree():
     slow_start = Model(*[4 * MS] * 8, *[3 * MS] * 5, *[2 * MS] * 5, MS)
-    found = warmed(slow_start, window_seconds=0.02)
+    found = warmed(slow_start, fraction=0.0, least_seconds=0.04)
     assert found.steady and found.median_ns == MS
-    assert found.samples == 3 + 5 * 5  # a glance of 3, then windows of 5 at 4, 3, 2, 1 and 1 ms
+    assert found.samples == 3 + 5 * 5  # a look of 3, then windows of 5 at 4, 3, 2, 1 and 1 ms
+
+
+@pytest.mark.parametrize(("second_ns", "steady"), [(540 * MS, True), (560 * MS, False)])
+def test_single_requests_agree_within_a_tenth(second_ns, steady):
+    assert warmed(Model(500 * MS, second_ns)).steady is steady
+
+
+def test_a_transient_of_a_quarter_of_a_second_is_seen_through():
+    """Two windows of a few milliseconds within it would agree with each other."""
+    found = warmed(Model(*[20 * MS] * 12, *repeat(MS, 5000)), seconds=10.0)
+    assert found.steady and found.median_ns == MS
 
 
 def test_a_model_that_never_settles_is_called_unsteady_at_the_limit():
     ever_slower = Model(*[MS * 1.1**i for i in range(400)])
     found = warmed(ever_slower, seconds=0.2)
     assert not found.steady
-    assert ever_slower.now < 0.5e9
+    assert 0.5e9 <= ever_slower.now < 1.5e9, "the window that goes beyond the limit is the last"
+    longer = Model(*[MS * 1.01**i for i in range(4000)])
+    assert not warmed(longer, seconds=20.0).steady
+    assert 5e9 <= longer.now < 15e9
 
 
-def test_a_very_slow_model_is_not_warmed_beyond_its_limit():
-    model = Model(10_000 * MS)
-    assert warmed(model, seconds=1.0) == (False, 3, 10_000 * MS)
+def window(bench, seconds=1.0, turn_s=0.025, most=MANY, median_ns=MS):
+    with bench.measuring("w"):
+        return measure(bench, bench.feeds(1), Length(seconds, turn_s, most), median_ns)
 
 
-def window(model, seconds=1.0, most_seconds=1.0, least=0, most=1_000_000):
-    return measure(model.infer, feeds(), model.clock, Length(seconds, most_seconds, least, most), MS)
+def counted(bench):
+    return [count for step, count in bench.steps if step == "counted"]
 
 
-def test_equal_samples_are_precise_as_soon_as_p99_has_an_interval():
-    found = window(Model(MS), seconds=60)
-    assert found.ended_by == "precision" and 368 <= len(found.stamps) < 1500
+def test_a_window_is_a_number_of_turns_whoever_shares_them():
+    for shared in (False, True):
+        bench = FakeBench(shared=shared)
+        found = window(bench)
+        assert counted(bench) == [25] * 40, "a second in turns of 25 ms"
+        assert (found.rounds == np.repeat(np.arange(40), 25)).all()
+        assert found.ended_by == "turns"
 
 
-def test_a_window_ends_with_its_time():
-    rng = np.random.default_rng(0)
-    found = window(Model(*(rng.lognormal(0, 2, 5000) * MS).astype(int).tolist()), seconds=0.5)
-    assert found.ended_by == "time" and 0.4e9 < durations(found.stamps).sum() < 0.7e9
+def test_requests_at_the_start_of_a_shared_turn_do_not_count():
+    alone, shared = FakeBench(), FakeBench(shared=True)
+    assert window(alone).uncounted == 0
+    found = window(shared)
+    assert found.uncounted == 40 == shared.calls - len(found.stamps)
+    assert [count for step, count in shared.steps if step == "turn"] == [1] * 40
 
 
-def test_a_window_goes_on_within_its_stretch_to_the_samples_that_are_needed():
-    rng = np.random.default_rng(0)
-    times = (rng.lognormal(0, 0.5, 5000) * MS).astype(int).tolist()
-    assert len(window(Model(*times), seconds=0.1, most_seconds=0.1, least=368).stamps) < 200
-    assert len(window(Model(*times), seconds=0.1, most_seconds=2.0, least=368).stamps) >= 368
+@pytest.mark.parametrize(
+    ("request_ns", "not_counted"), [(10 * US, 50), (500 * US, 3), (MS, 1), (20 * MS, 1), (21 * MS, 0), (5_000 * MS, 0)]
+)
+def test_how_many_do_not_count_is_a_matter_of_scale(request_ns, not_counted):
+    assert settling(request_ns) == not_counted
+    bench = FakeBench(cost=lambda rows: request_ns, shared=True)
+    seconds = max(0.2, 4 * request_ns / 1e9)
+    turn_s = max(0.005, request_ns / 1e9)
+    found = window(bench, seconds, turn_s, median_ns=request_ns)
+    assert found.uncounted == not_counted * (int(found.rounds[-1]) + 1)
 
 
-@given(st.integers(1, 5000))
-def test_no_window_has_more_samples_than_it_may(most):
-    found = window(Model(MS, 9 * MS), seconds=100, most_seconds=100, least=10_000, most=most)
-    assert len(found.stamps) == most and found.ended_by == "samples"
-    assert found.stamps.dtype == np.int64
+def test_uncounted_requests_are_in_no_array_and_others_time_is_in_no_latency():
+    warm, cold = [MS] * 25, [9 * MS]
+    bench = FakeBench(times=cycle([*cold, *warm]), shared=True, others_ns=70 * MS)
+    found = window(bench)
+    assert (durations(found.stamps) == MS).all()
+    starts = found.stamps[:, 0]
+    assert (starts[25::25] - (starts[24:-1:25] + MS) == 79 * MS).all(), "another's turn and one request lie between"
+
+
+def test_a_slow_model_has_a_turn_for_each_request():
+    bench = FakeBench(cost=lambda rows: 500 * MS, shared=True)
+    found = window(bench, seconds=2.0, turn_s=0.5, median_ns=500 * MS)
+    assert counted(bench) == [1] * 4 and found.uncounted == 0
+    one = FakeBench(cost=lambda rows: 5_000 * MS)
+    found = window(one, seconds=1.0, turn_s=5.0, median_ns=5_000 * MS)
+    assert (len(found.stamps), found.rounds.tolist()) == (1, [0]), "one request is a window, if longer than was meant"
+
+
+def test_a_wrong_guess_of_the_scale_is_put_right_after_one_turn():
+    bench = FakeBench(cost=lambda rows: MS)
+    found = window(bench, median_ns=10 * MS)
+    assert counted(bench)[0] in (2, 3) and counted(bench)[1:] == [25] * 39
+    assert found.ended_by == "turns"
+
+
+@pytest.mark.parametrize(("factor", "ended_by"), [(10, "turns"), (40, "time")])
+def test_a_model_that_becomes_slower_shortens_its_turns_and_ends_by_time(factor, ended_by):
+    bench = FakeBench(times=[*repeat(MS, 200), *repeat(factor * MS, 2000)])
+    found = window(bench)
+    assert found.ended_by == ended_by
+    assert durations(found.stamps).sum() < (3 + 0.025 * factor) * 1e9, "three times its seconds, and one turn too long"
+    assert counted(bench)[0] == 25 and counted(bench)[-1] <= 6, "turns keep their seconds, not their requests"
+
+
+@given(st.integers(1, 5000), st.booleans())
+def test_no_window_has_more_samples_than_it_may(most, shared):
+    bench = FakeBench(times=cycle([MS, 3 * MS]), shared=shared)
+    found = window(bench, seconds=100, turn_s=0.1, most=most)
+    assert len(found.stamps) == len(found.rounds) == most and found.ended_by == "samples"
+    assert found.stamps.dtype == found.rounds.dtype == np.int64
+
+
+@given(
+    st.floats(0.01, 3.0),
+    st.floats(0.002, 3.0),
+    st.lists(st.integers(100 * US, 50 * MS), min_size=1, max_size=30),
+    st.booleans(),
+)
+def test_turns_are_numbered_from_0_without_gaps_and_share_the_seconds(seconds, turn_s, times, shared):
+    bench = FakeBench(times=cycle(times), shared=shared, others_ns=MS)
+    length = Length(seconds, turn_s, MANY)
+    assert length.turns == max(1, round(seconds / turn_s))
+    found = window(bench, seconds, turn_s)
+    turns = len(counted(bench))
+    assert turns == length.turns if found.ended_by == "turns" else turns <= length.turns
+    assert [np.count_nonzero(found.rounds == turn) for turn in range(turns)] == counted(bench)
+    assert (found.stamps[1:, 0] >= found.stamps[:-1, 1]).all()
+
+
+def test_a_windows_record_tells_all_of_it():
+    bench = FakeBench(shared=True, turn_s=0.05)
+    run_window(bench, "one", "one.b4", 4, Length(1.0, bench.job.turn_s, MANY))
+    (made,) = bench.windows
+    assert (made.name, made.scenario, made.batch_size, made.steady) == ("one.b4", "one", 4, True)
+    assert (made.warm_up_samples, made.warm_up_ns) == (53, 53 * MS)
+    assert (made.samples, made.rounds, made.uncounted, made.ended_by) == (1000, 20, 20, "turns")
+    assert made.elapsed_ns == bench.arrays["one.b4"]["latency"].sum()
+    assert bench.steps[0] == ("warm_up:one.b4", 53)
 
 
 def test_the_collector_is_off_in_a_window_and_on_afterwards():

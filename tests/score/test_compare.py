@@ -7,7 +7,9 @@ import pytest
 from scipy import stats
 
 from harness.score.assess import estimates_of
-from harness.score.compare import Gap, beyond_margin, blocks_to_settle, compare, sensitivity_of, tie_margin
+from harness.score.compare import beyond_margin, compare, fixed_variances, sensitivity_of, sum_of_noise, tie_margin
+from harness.score.estimate import Estimate
+from harness.score.settle import Gap, blocks_to_settle
 from harness.score.weights import single_log_metric, weighting_of
 from harness.spec.policy import Objective, Policy
 
@@ -31,7 +33,7 @@ def test_one_metric_over_shared_blocks_is_the_paired_t_test(make, fastest):
     scores = np.array([-np.log(each).mean() / span for each in (one, two)])
     found = compare(scores, sensitivities(entries, fastest), all_apart(2))
     expected = stats.ttest_rel(np.log(two), np.log(one))
-    gap = found.gaps[0][1]
+    gap = found.gap(0, 1)
     assert (scores[0] - scores[1]) / gap.error == pytest.approx(expected.statistic)
     assert gap.df == pytest.approx(4)
     assert found.level == 0.025
@@ -44,30 +46,83 @@ def test_accuracies_over_shared_rows_are_compared_by_the_rows_that_differ(make):
         np.zeros(2),
         sensitivities([make.entry("a", correct=one), make.entry("b", correct=two)], ACCURATE),
         all_apart(2),
-    ).gaps[0][1]
+    ).gap(0, 1)
     assert gap.error == pytest.approx(math.sqrt(6 + 2) / 404, rel=0.03)
-    assert (gap.by_blocks, gap.df) == (0.0, math.inf)
+    assert (gap.by_blocks, gap.half_width(0.025)) == (0.0, pytest.approx(1.96 * gap.error, rel=1e-3))
 
 
-def test_rank_intervals_count_who_is_better_and_who_is_worse(make, fastest):
+def test_rows_are_compared_in_the_blocks_they_share(make, fastest):
+    """`b` left after three blocks; the host was twice as slow in the fourth and fifth."""
+    drift = np.array([1.0, 1.1, 0.9, 2.0, 2.2])
+    noise = np.array([1.0, 1.01, 0.99])
+    entries = [make.entry("a", {P50: drift}), make.entry("b", {P50: 1.3 * drift[:3] * noise})]
+    gap = compare(np.array([0.6, 0.5]), sensitivities(entries, fastest), all_apart(2)).gap(0, 1)
+    assert gap.error == pytest.approx(np.log(noise).std(ddof=1) / math.sqrt(3) / math.log(100))
+    assert gap.df == 2.0
+
+
+def test_metrics_with_fewer_trials_keep_their_standard_error():
+    """One metric has four blocks, the other two of them."""
+    one = Estimate(1.0, True, by_block=np.array([0.1, -0.1, 0.05, -0.05]))
+    two = Estimate(1.0, True, by_block=np.array([0.02, math.nan, -0.02, math.nan]))
+    both = sum_of_noise([(two, 1.0)])
+    assert both.by_block[[0, 2]].tolist() == [0.02, -0.02]
+    summed = sum_of_noise([(one._replace(by_block=np.zeros(4)), 1.0), (two, 1.0)]).by_block
+    assert summed.std(ddof=1) / 2 == pytest.approx(np.std([0.02, -0.02], ddof=1) / math.sqrt(2))
+    assert sum_of_noise([(one, 2.0), (two, 0.0)]).by_block.tolist() == pytest.approx((2 * one.by_block).tolist())
+
+
+def test_rank_sets_count_who_is_better_and_who_is_worse(make, fastest):
     rng = np.random.default_rng(5)
     centres = (1.0, 1.0, 2.0, 4.0)
     entries = [make.entry(str(ms), {P50: ms * np.exp(rng.normal(0, 0.02, 6))}) for ms in centres]
     scores = -np.log(centres) / math.log(100)
     found = compare(scores, sensitivities(entries, fastest), all_apart(4))
-    assert [(found.rank_low(i), found.rank_high(i)) for i in range(4)] == [(1, 2), (1, 2), (3, 3), (4, 4)]
+    assert [*zip(found.low.tolist(), found.high.tolist(), strict=True)] == [(1, 2), (1, 2), (3, 3), (4, 4)]
 
 
 def test_one_trial_beats_nobody_and_loses_to_nobody(make, fastest):
     entries = [make.entry("a", {P50: [1.0]}), make.entry("b", {P50: [9.0, 9.1, 9.0, 9.1]})]
     found = compare(np.array([0.9, 0.1]), sensitivities(entries, fastest), all_apart(2))
     assert not found.better.any()
-    assert found.gaps[0][1].error == math.inf
+    assert found.gap(0, 1).error == math.inf
 
 
 def test_more_rows_need_more_evidence(make, fastest):
     entries = [make.entry("a", {P50: [1.0, 1.1, 1.2]})] * 5
-    assert compare(np.zeros(5), sensitivities(entries, fastest), all_apart(5)).level == pytest.approx(0.025 / 4)
+    found = compare(np.zeros(5), sensitivities(entries, fastest), all_apart(5))
+    assert found.level == pytest.approx(0.05 / (5 * 4)), "each of 20 statements could be wrong"
+
+
+def test_what_is_proven_decides_who_is_better_and_the_score_who_is_worse(make, fastest):
+    """`b` scores more, but its upper end is open: it beats nobody, and `c` does not beat it."""
+    rng = np.random.default_rng(5)
+    centres = (2.0, 1.0, 4.0)
+    entries = [make.entry(str(ms), {P50: ms * np.exp(rng.normal(0, 0.02, 6))}) for ms in centres]
+    scores = 1 - np.log(centres) / math.log(100)
+    found = compare(scores, sensitivities(entries, fastest), all_apart(3), np.array([scores[0], 0.0, scores[2]]))
+    assert [*zip(found.low.tolist(), found.high.tolist(), strict=True)] == [(1, 2), (1, 3), (2, 3)]
+    assert not found.told_apart(0, 1) and found.told_apart(2, 0)
+
+
+def test_a_row_whose_blocks_agree_by_luck_borrows_the_noise_of_the_others(make, fastest):
+    """Four blocks of six rows, 5 % noise: two of them agree to 0.1 % by luck and differ by 3 %."""
+    rng = np.random.default_rng(3)
+    noise = rng.normal(0, 0.05, (6, 4))
+    noise[1] = noise[0] + 0.001 * rng.normal(0, 1, 4)
+    entries = [make.entry(str(i), {P50: np.exp(each)}) for i, each in enumerate(noise)]
+    two = compare(np.array([0.5, 0.49]), sensitivities(entries[:2], fastest), all_apart(2))
+    assert two.told_apart(0, 1) and two.gap(0, 1).borrowed == 0.0
+    six = compare(np.array([0.5, 0.49, 0, 0, 0, 0]), sensitivities(entries, fastest), all_apart(6))
+    assert not six.told_apart(0, 1)
+    assert six.gap(0, 1).borrowed > 0 and six.gap(0, 1).error > 10 * two.gap(0, 1).error
+
+
+def test_what_more_blocks_do_not_reduce_is_the_dataset(make):
+    entries = [make.entry("a", correct=make.right(400, range(30))), make.entry("b", correct=make.right(400, range(24)))]
+    fixed = fixed_variances(sensitivities(entries, ACCURATE))
+    assert fixed[0, 1] == pytest.approx((6 + 2) / 404**2, rel=0.06)
+    assert fixed[0, 0] == 0.0
 
 
 def test_the_margin_of_a_single_log_metric_is_a_ratio(fastest):

@@ -26,7 +26,7 @@ def field(make):
 
 def test_the_first_row(field, policy):
     lines = say(field, policy, "good")
-    assert lines[0].startswith("good@cpu: rank 1 of 2; score 0.746 [")
+    assert lines[0].startswith("good@cpu: place 1 of 2; score 0.746 [")
     assert "best score" in lines
     assert "limit p99 at most 5 ms: holds (P > 0.999), 1 ms [0.98, 1.02], kept by 4 ms (80 %)" in lines
     assert "accuracy 0.985 [0.98, 0.99]: utility 0.88; 1 would need 0.99" in lines
@@ -36,7 +36,7 @@ def test_the_first_row(field, policy):
 def test_a_row_behind(field, policy):
     lines = say(field, policy, "cheap")
     assert "cost per million 0.06 USD [0.0588, 0.0612]: utility 0.95, +0.33 to good@cpu (0.2 USD)" in lines
-    assert any(line.startswith("score -0.0") and line.endswith("to good@cpu: significantly behind") for line in lines)
+    assert any(line.startswith("score -0.0") and line.endswith("to good@cpu: told apart") for line in lines)
 
 
 def test_a_broken_limit_says_by_how_much(field, policy):
@@ -60,12 +60,12 @@ def test_a_dropped_row_says_where_it_stood(make, fastest):
             "b",
             {P50: 2 * STEADY},
             status="dropped",
-            said={"trial_shape": "by the way", "dropped": "behind", "steal": "3 %"},
+            said={"trial_shape": "by the way", "dropped": "behind", "disturbed": "3 %"},
             beaten_by="a@cpu",
         ),
     ]
     lines = say(entries, fastest, "b")
-    assert lines[0].startswith("b@cpu: rank 2 of 2; score ")
+    assert lines[0].startswith("b@cpu: place 2 of 2, dropped; score ")
     assert lines[1:5] == ["behind", "dominated by a@cpu: slower", "by the way", "warning: 3 %"]
 
 
@@ -73,9 +73,9 @@ def test_a_tie_says_how_many_blocks_would_settle_it(make, fastest):
     one, two = [1.0, 1.1, 0.95, 1.0, 1.02], [1.08, 1.05, 1.12, 1.0, 1.07]
     entries = [make.entry("a", {P50: one}), make.entry("b", {P50: two})]
     row = rank(entries, fastest, suite="s", draws=500).rows[1]
-    (line,) = (line for line in say(entries, fastest, "b") if "not significantly different" in line)
+    (line,) = (line for line in say(entries, fastest, "b") if "not told apart; about" in line)
     assert row.blocks_to_settle > 5
-    assert line.endswith(f"about {row.blocks_to_settle - 5} more blocks would settle it if the difference remains")
+    assert line.endswith(f"about {row.blocks_to_settle - 5} more blocks would do it if the difference remains")
 
 
 def test_a_tie_over_the_dataset_is_not_settled_by_blocks(make):
@@ -84,7 +84,7 @@ def test_a_tie_over_the_dataset_is_not_settled_by_blocks(make):
         make.entry("a", correct=make.right(90, [1])),
         make.entry("b", correct=make.right(90, [2, 3, 4])),
     ]
-    assert say(entries, policy, "b")[-1].endswith("not significantly different, and more blocks would not settle it")
+    assert say(entries, policy, "b")[-1].endswith("not told apart, and more blocks would not do it")
 
 
 def test_within_the_margin(make, fastest):
@@ -94,7 +94,23 @@ def test_within_the_margin(make, fastest):
 
 def test_one_trial(make, fastest):
     entries = [make.entry("a", {P50: [1.0]}), make.entry("b", {P50: [2.0]})]
-    assert say(entries, fastest, "b")[-1].endswith("one trial only: its uncertainty is not known")
+    lines = say(entries, fastest, "b")
+    assert lines[0].startswith("b@cpu: place 2 of 2, could be 1–2, undecided; score")
+    assert "p50 (so far 2 ms) needs about 5,000 more requests" in lines
+    assert lines[-1].endswith("one trial only: its uncertainty is not known")
+
+
+def test_an_undecided_limit_is_called_so(make):
+    policy = Policy(limits={P99: Limit(max=5)}, objectives={P50: Objective(weight=1, target=0.1, limit=10)})
+    noisy = {P50: STEADY[:4], P99: [4.5, 5.2, 4.7, 5.1]}
+    lines = say([make.entry("a", noisy), make.entry("b", {P50: 3 * STEADY, P99: STEADY})], policy, "a")
+    assert lines[0].startswith("a@cpu: place 1 of 2, could be 1–2, undecided; score")
+    assert any(
+        line.startswith("p99 4.87 ms [4.37, 5.42] may be at most 5 ms or not (P = 0.76): needs") for line in lines
+    )
+    assert any(line.startswith("limit p99 at most 5 ms: undecided (P = 0.76)") for line in lines)
+    other = say([make.entry("a", noisy), make.entry("b", {P50: 3 * STEADY, P99: STEADY})], policy, "b")
+    assert other[-1].endswith("not told apart, because a@cpu is undecided")
 
 
 def test_what_is_not_known_is_said(make):

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from harness.score.assess import check_limits, probability
 from harness.score.estimate import Estimate, estimate, standard_error, why_unknown
+from harness.score.limits import check_limits, probability
 from harness.score.records import Measure
 from harness.spec.policy import Limit, Policy
 
@@ -49,11 +49,37 @@ def test_a_broken_limit_is_said_with_value_and_interval(make):
     assert (reason.data["metric"], reason.data["bound"]) == (P99, 5)
 
 
-def test_a_limit_that_may_hold_is_said_with_its_probability(make):
+def test_a_limit_that_may_hold_is_an_open_question_of_the_dataset(make):
+    """Standard error 0.00673 (Agresti and Coull): 1.645 of it fit into 0.004 with 7.7 times the rows."""
     entry = make.entry("a", correct=make.right(1000, range(46)))
     said = check(entry, Policy(limits={"accuracy": Limit(min=0.95)}))
-    assert make.texts(said.reasons) == ("accuracy 0.954 [0.941, 0.967] is not certainly at least 0.95 (P = 0.72)",)
-    assert said.probabilities["accuracy"] == pytest.approx(0.721, abs=0.005)
+    assert (said.reasons, said.probabilities["accuracy"]) == ((), pytest.approx(0.721, abs=0.005))
+    (question,) = said.questions
+    assert question.text == "accuracy 0.954 [0.941, 0.967] may be at least 0.95 or not (P = 0.72):"
+    assert question.more.rows == pytest.approx(1000 * ((1.645 * 0.00673) / 0.004) ** 2 - 1000, rel=0.01)
+    assert question.more.blocks is None, "requests do not help"
+
+
+def test_a_limit_within_the_noise_of_blocks_needs_more_of_them(make):
+    entry = make.entry("a", {P99: [4.5, 5.2, 4.7, 5.1]})
+    (question,) = check(entry, at_most(5)).questions
+    assert question.text.startswith("p99 4.87 ms [4.37, 5.42] may be at most 5 ms or not (P = 0.76)")
+    logs = np.log([4.5, 5.2, 4.7, 5.1])
+    n = 4 + question.more.blocks
+    assert stats.t.ppf(0.95, n - 1) * logs.std(ddof=1) / math.sqrt(n) < math.log(5) - logs.mean()
+    assert stats.t.ppf(0.95, n - 2) * logs.std(ddof=1) / math.sqrt(n - 1) > math.log(5) - logs.mean()
+    assert question.more.requests == question.more.blocks * 5000
+
+
+@pytest.mark.parametrize(
+    ("trials", "bound", "found"),
+    [([4.0, 4.1, 4.05, 4.1], 5, "kept"), ([7.0, 7.1, 7.2, 7.1], 5, "broken"), ([4.9, 5.2, 5.0, 5.1], 5, "open")],
+)
+def test_a_limit_is_kept_broken_or_open(make, trials, bound, found):
+    said = check(make.entry("a", {P99: trials}), at_most(bound))
+    assert (bool(said.reasons), bool(said.questions)) == (found == "broken", found == "open")
+    p = said.probabilities[P99]
+    assert found == ("kept" if p >= 0.95 else "broken" if p < 0.05 else "open")
 
 
 def test_below_a_minimum(make):
@@ -67,15 +93,16 @@ def test_all_right_on_few_rows_is_not_certain(make):
     policy = Policy(limits={"accuracy": Limit(min=0.95)})
     few, many = (make.entry("a", correct=make.right(n)) for n in (20, 500))
     assert standard_error(estimate(few, "accuracy")) == pytest.approx(math.sqrt(22 / 24 * 2 / 24 / 24), rel=1e-9)
-    assert check(few, policy).reasons[0].message.startswith("accuracy 1")
-    assert check(many, policy).reasons == ()
+    assert check(few, policy).questions[0].text.startswith("accuracy 1")
+    assert (check(many, policy).reasons, check(many, policy).questions) == ((), ())
 
 
-def test_one_trial_is_judged_by_its_value_without_a_probability(make):
-    inside, outside = (make.entry("a", {P99: [value]}) for value in (4.0, 6.0))
-    assert check(inside, at_most(5)).probabilities == {}
-    assert check(inside, at_most(5)).reasons == ()
-    assert make.texts(check(outside, at_most(5)).reasons) == ("p99 6 ms exceeds 5 ms",)
+@pytest.mark.parametrize("value", [4.0, 6.0, 60.0])
+def test_one_trial_proves_nothing(make, value):
+    said = check(make.entry("a", {P99: [value]}), at_most(5))
+    assert (said.probabilities, said.reasons) == ({}, ())
+    (question,) = said.questions
+    assert (question.text, question.bound, question.more.blocks) == (f"p99 (so far {value:g} ms)", 5, 1)
 
 
 def test_two_trials_are_more_uncertain_than_they_look(make):
@@ -83,14 +110,41 @@ def test_two_trials_are_more_uncertain_than_they_look(make):
     assert 0.8 < check(entry, at_most(5)).probabilities[P99] < 0.95
 
 
-def test_a_tail_without_enough_samples_is_not_known(make):
-    unbounded = Measure(value=3.0, low=2.5, high=None, n=500, trials=5, unit="ms", basis="within")
-    entry = make.entry("a", metrics={P99: unbounded})
-    assert why_unknown(entry, P99) == "p99 needs at least 368 samples in a trial (has 100)"
-    assert make.texts(check(entry, at_most(5)).reasons) == (
-        "p99 needs at least 368 samples in a trial (has 100), and there is a limit on it",
+def pooled(value, low, high, n=400, trials=4, effective_n=250.0):
+    return Measure(
+        value=value, low=low, high=high, n=n, trials=trials, unit="ms", basis="pooled", effective_n=effective_n
     )
-    assert estimate(entry, P99) is None
+
+
+def test_a_tail_without_an_upper_end_is_a_question_and_says_what_answers_it(make):
+    """Trials of 100 requests count for 100 (1.96 / t_{2k-1})²: 75 of 100 with k = 5, the first that makes 368."""
+    entry = make.entry("a", metrics={P99: pooled(3.0, 2.5, None)}, loads={P99: (0.05, -0.05, 0.03, -0.03)})
+    said = check(entry, at_most(5))
+    (question,) = said.questions
+    assert (said.reasons, said.probabilities, question.text) == ((), {}, "p99 (so far 3 ms)")
+    assert (question.more.blocks, question.more.requests) == (1, 100)
+    assert question.otherwise == "is not bounded yet"
+    found = estimate(entry, P99)
+    assert (found.certain, found.bounded, found.settled, found.df) == (True, False, False, 3.0)
+
+
+def test_a_tail_without_an_upper_end_can_break_a_limit_but_not_keep_one(make):
+    loads = {P99: (0.05, -0.05, 0.03, -0.03)}
+    far, near, within = (
+        check(make.entry("a", metrics={P99: pooled(value, value / 1.3, None)}, loads=loads), at_most(5))
+        for value in (9.0, 5.1, 0.1)
+    )
+    assert make.codes(far.reasons) == ["limit_broken"]
+    assert far.reasons[0].message == "p99 9 ms [6.92, ?] exceeds 5 ms"
+    assert (near.reasons, len(near.questions)) == ((), 1)
+    assert (within.reasons, len(within.questions)) == ((), 1)
+
+
+def test_pooled_loads_are_the_noise(make):
+    loads = (0.05, math.nan, -0.05, 0.02)
+    found = estimate(make.entry("a", metrics={P99: pooled(3.0, 2.5, 3.6)}, loads={P99: loads}), P99)
+    assert standard_error(found) == pytest.approx(math.sqrt(0.05**2 * 2 + 0.02**2))
+    assert (found.df, found.ran.tolist(), found.log, found.settled) == (2.0, [True, False, True, True], True, True)
 
 
 def test_missing_metrics_break_a_limit_unless_ignored(make):

@@ -52,7 +52,7 @@ def test_every_row_has_its_place_and_its_reasons(make, field, policy):
     assert [row.candidate for row in made.rows] == [
         "good", "poor", "cheap", "gone", "slow", "wrong", "big", "odd",
     ]  # fmt: skip
-    assert [row.rank for row in made.rows] == [1, 2, 3, 4, None, None, None, None]
+    assert [row.place for row in made.rows] == [1, 2, 3, 4, None, None, None, None]
     assert make.texts(rows["good"].reasons) == ("best score",)
     assert make.texts(rows["poor"].reasons) == (
         "dominated by good@cpu: slower and more expensive, no better in accuracy",
@@ -69,8 +69,8 @@ def test_what_is_not_ranked_has_no_rank_chance_or_front(field, policy):
     _, rows = decide(field, policy)
     for name in ("wrong", "slow", "big", "odd"):
         row = rows[name]
-        assert not row.eligible and not row.pareto and not row.tie
-        assert (row.rank, row.rank_low, row.rank_high, row.p_best, row.acceptability) == (None,) * 5
+        assert not row.eligible and not row.pareto and not row.may_be_best
+        assert (row.place, row.rank_low, row.rank_high, row.p_best, row.acceptability) == (None,) * 5
     assert rows["slow"].metrics and rows["slow"].score is not None
     assert rows["big"].score is None
 
@@ -83,14 +83,17 @@ def test_what_a_race_decided_stands(make, policy):
         make.entry("b", {P99: noisy[::-1] * 1.02, COST: noisy[::-1] * 0.2}, correct=make.right(2000, range(30))),
     ]
     tied = rank(entries, policy, suite="s", draws=200)
-    assert [row.rank for row in tied.rows] == [1, 1]
+    assert [row.may_be_best for row in tied.rows] == [True, True]
     loser, winner = tied.rows[0].candidate, tied.rows[1].candidate
     told = [
         msgspec.structs.replace(e, status="dropped", beaten_by=f"{winner}@cpu") if e.candidate == loser else e
         for e in entries
     ]
     made = rank(told, policy, suite="s", draws=200)
-    assert [(row.candidate, row.rank, row.tie) for row in made.rows] == [(winner, 1, False), (loser, 2, False)]
+    assert [(row.candidate, row.place, row.rank_low, row.rank_high) for row in made.rows] == [
+        (winner, 1, 1, 1),
+        (loser, 2, 2, 2),
+    ]
 
 
 def test_a_race_does_not_decide_what_the_dataset_leaves_open(make, policy):
@@ -107,8 +110,10 @@ def test_a_race_does_not_decide_what_the_dataset_leaves_open(make, policy):
         ),
     ]
     made = rank(entries, policy, suite="s", draws=500)
-    assert [(row.candidate, row.rank, row.tie) for row in made.rows] == [("a", 1, True), ("b", 1, True)]
-    assert any("only a larger dataset (300 rows) could" in text for text in make.texts(made.rows[1].reasons))
+    assert [(row.candidate, row.rank_low, row.rank_high) for row in made.rows] == [("a", 1, 2), ("b", 1, 2)]
+    assert any(
+        text == "only a larger dataset (300 rows) could tell it from a@cpu" for text in make.texts(made.rows[1].reasons)
+    )
 
 
 def test_the_winner_in_numbers(field, policy):
@@ -139,7 +144,7 @@ def test_the_notes_name_the_winner_robust_or_not(make, field, policy):
 
 def test_a_winner_with_warnings_is_named(make, fastest):
     entries = [
-        make.entry("a", {P50: 1.0 * STEADY}, said={"steal": "steal 3 %"}),
+        make.entry("a", {P50: 1.0 * STEADY}, said={"disturbed": "steal 3 %"}),
         make.entry("b", {P50: 2.0 * STEADY}, said={"not_steady": "not steady"}),
     ]
     made, rows = decide(entries, fastest)
@@ -147,7 +152,7 @@ def test_a_winner_with_warnings_is_named(make, fastest):
     assert make.texts(rows["a"].reasons) == ("best score", "steal 3 %")
     assert make.texts(rows["b"].reasons) == ("dominated by a@cpu: slower", "not steady")
     assert make.codes(rows["b"].warnings) == ["not_steady"]
-    assert (made.notes[0].code, made.notes[0].data) == ("winner_flagged", {"codes": ["steal"]})
+    assert (made.notes[0].code, made.notes[0].data) == ("winner_flagged", {"codes": ["disturbed"]})
 
 
 def test_no_row_is_eligible(make):
@@ -159,29 +164,32 @@ def test_no_row_is_eligible(make):
     assert make.texts(decide([], Policy())[0].notes) == ("no row is eligible",)
 
 
-def test_rows_that_cannot_be_told_apart_share_the_rank(make, fastest):
+def test_rows_that_cannot_be_told_apart_could_have_each_others_ranks(make, fastest):
     rng = np.random.default_rng(2)
     entries = [make.entry(n, {P50: ms * np.exp(rng.normal(0, 0.05, 5))}) for n, ms in (("a", 1), ("b", 1), ("c", 3))]
     made, rows = decide(entries, fastest)
     first, second = made.rows[0].candidate, made.rows[1].candidate
-    assert [(rows[n].rank_low, rows[n].rank_high, rows[n].tie) for n in (first, second, "c")] == [
-        (1, 2, True),
-        (1, 2, True),
-        (3, 3, False),
+    assert [
+        (rows[n].place, rows[n].rank_low, rows[n].rank_high, rows[n].may_be_best) for n in (first, second, "c")
+    ] == [
+        (1, 1, 2, True),
+        (2, 1, 2, True),
+        (3, 3, 3, False),
     ]
-    assert make.texts(rows[first].reasons) == ("best score", f"ties with {second}@cpu")
-    assert made.notes[0].message == f"{first}@cpu ties with {second}@cpu: their order is not significant"
+    assert make.texts(rows[first].reasons) == ("best score", f"not told apart from {second}@cpu")
+    said = f"2 rows may be the best: {first}@cpu and {second}@cpu; their order is that of the scores"
+    assert made.notes[0].message == said
 
 
-def test_within_two_per_cent_is_a_tie_however_sure(make, fastest):
+def test_within_two_per_cent_is_not_told_apart_however_sure(make, fastest):
     rows = decide([make.entry(n, exact={P50: ms}) for n, ms in (("a", 1.0), ("b", 1.015), ("c", 1.03))], fastest)[1]
     assert [(rows[n].rank_low, rows[n].rank_high) for n in "abc"] == [(1, 2), (1, 3), (2, 3)]
 
 
 def test_good_enough_is_good_enough(make, fastest):
-    """Both beyond the target: utility 1 and 1, a tie that is split equally, though one is twice as fast."""
+    """Both beyond the target: utility 1 and 1, not told apart, equal chances, though one is twice as fast."""
     rows = decide([make.entry(n, {P50: ms * STEADY}) for n, ms in (("a", 0.02), ("b", 0.04))], fastest)[1]
-    assert (rows["a"].tie, rows["b"].tie) == (True, True)
+    assert (rows["a"].may_be_best, rows["b"].may_be_best) == (True, True)
     assert (rows["a"].p_best, rows["b"].p_best) == (0.5, 0.5)
 
 
@@ -203,9 +211,13 @@ def test_one_trial_is_ranked_by_its_value_and_certain_of_nothing(make, fastest):
     assert made.rows[0] is lone
     assert (lone.rank_low, lone.rank_high) == (1, 3)
     assert (lone.p_best, lone.score_low, lone.acceptability, lone.gap_low) == (None,) * 4
-    assert lone.reasons[-1].code == "one_trial"
+    assert (lone.status, lone.eligible) == ("undecided", True)
+    assert lone.reasons[0].message == "p50 (so far 1 ms) needs about 5,000 more requests"
     assert rows["b"].p_best == 1.0
-    assert "one trial only, so left out of P(best): a@cpu" in make.texts(made.notes)
+    assert make.texts(made.notes)[1:] == (
+        "1 of 3 rows is undecided; about 1 more block, should settle it",
+        "not counted in P(best), because their uncertainty is not known: a@cpu",
+    )
 
 
 def test_a_missing_objective_is_a_reason_against(make, policy):
@@ -247,11 +259,142 @@ def test_a_row_that_knows_nothing_is_not_eligible(make, lenient):
     assert make.texts(rows["b"].reasons) == ("no objective is known",)
 
 
-def test_a_tail_that_is_not_known_is_not_used(make, lenient):
-    tail = Measure(value=1.0, low=0.9, high=None, n=300, trials=3, unit="ms", basis="within")
-    policy = Policy(objectives={P99: Objective(weight=1, target=0.5, limit=5)})
-    _, rows = decide([make.entry("a", {P99: [1.0, 1.1, 0.9]}, metrics={P99: tail})], policy)
-    assert make.texts(rows["a"].reasons) == ("p99 needs at least 368 samples in a trial (has 100)",)
+TAIL = Policy(objectives={P99: Objective(weight=1, target=0.5, limit=5)})
+TWO = Policy(objectives={key: Objective(weight=w, target=0.1, limit=10) for key, w in ((P50, 3), (P99, 1))})
+
+
+def tail(make, name, ms, high=True, **more):
+    """A cell whose p99 has an upper end or not; 400 requests in four trials count as 300 of the 368 needed."""
+    loads = (0.02, -0.02, 0.01, -0.01)
+    measure = Measure(
+        value=ms, low=ms / 1.1, high=ms * 1.1 if high else None, n=400, trials=4, unit="ms", basis="pooled",
+        effective_n=400.0 if high else 300.0,
+    )  # fmt: skip
+    return make.entry(name, metrics={P99: measure} | more.pop("metrics", {}), loads={P99: loads}, **more)
+
+
+def test_a_row_whose_tail_is_open_keeps_its_place_and_may_be_the_last(make):
+    entries = [tail(make, "a", 1.0, high=False), tail(make, "b", 2.0), tail(make, "c", 3.0, high=False)]
+    made, rows = decide(entries, TAIL)
+    assert [(row.candidate, row.status, row.eligible, row.place) for row in made.rows] == [
+        ("a", "undecided", True, 1),
+        ("b", "measured", True, 2),
+        ("c", "undecided", True, 3),
+    ]
+    assert [(row.rank_low, row.rank_high) for row in made.rows] == [(1, 3), (1, 2), (2, 3)], "b is better than c"
+    assert rows["a"].score == pytest.approx(math.log(5) / math.log(10)), "by the point estimate"
+    assert (rows["a"].score_low, rows["a"].p_best, rows["b"].p_best) == (0.0, None, 1.0)
+
+
+def test_an_open_end_costs_no_more_than_the_objective_it_belongs_to(make):
+    """Without its p99 (weight 1 of 4) `a` still scores more than `c`, and `b` more than `a`'s worst."""
+    fast = {"metrics": {P50: make.between(P50, 0.2 * STEADY)}, "trials": {P50: 0.2 * STEADY}}
+    slow = {"metrics": {P50: make.between(P50, 5 * STEADY)}, "trials": {P50: 5 * STEADY}}
+    entries = [
+        tail(make, "a", 1.0, high=False, **fast),
+        tail(make, "b", 1.5, **fast),
+        tail(make, "c", 6.0, **slow),
+    ]
+    made, _ = decide(entries, TWO)
+    assert [(row.candidate, row.rank_low, row.rank_high) for row in made.rows] == [
+        ("a", 1, 2),
+        ("b", 1, 2),
+        ("c", 3, 3),
+    ]
+
+
+def differing(make, name, ms, drift, **more):
+    """A cell with requests enough, whose trials differ so much that p99 has no upper end."""
+    trials = ms * np.exp(drift)
+    measure = Measure(
+        value=ms, low=ms / 1.1, high=None, n=8000, trials=len(drift), unit="ms", basis="pooled", effective_n=90.0
+    )
+    return make.entry(name, {P99: trials}, metrics={P99: measure}, loads={P99: tuple(0.01 * drift)}, **more)
+
+
+def test_trials_that_differ_alike_are_told_apart_within_blocks_without_an_upper_end(make):
+    """Both rows drift by 20 % together; one takes 10 % longer in every block."""
+    drift = np.array([0.2, -0.2, 0.1, -0.1, 0.0])
+    noise = np.array([0.01, -0.01, 0.005, 0.0, -0.005])
+    made, rows = decide([differing(make, "a", 1.0, drift), differing(make, "b", 1.1, drift + noise)], TAIL)
+    assert [(row.candidate, row.status, row.rank_low, row.rank_high) for row in made.rows] == [
+        ("a", "measured", 1, 1),
+        ("b", "measured", 2, 2),
+    ]
+    (said,) = (reason for reason in rows["a"].reasons if reason.code == "no_upper_end")
+    assert said.message.startswith("p99 has no upper end, because trials differ: about ")
+    assert said.data["more_requests"] > 8000 and rows["a"].p_best == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_limit_far_above_trials_that_differ_is_kept(make):
+    drift = np.array([0.2, -0.2, 0.1, -0.1, 0.0])
+    policy = Policy(limits={P99: Limit(max=5)}, objectives=TAIL.objectives)
+    _, rows = decide([differing(make, "far", 1.0, drift), differing(make, "near", 4.5, drift)], policy)
+    assert (rows["far"].status, rows["far"].eligible) == ("measured", True)
+    assert rows["near"].status == "undecided"
+
+
+def test_an_undecided_row_says_what_would_settle_it_in_requests_and_minutes(make):
+    """One more block: of all rows still in the race, 100 requests each at 0.3 s and 0.6 s."""
+    entries = [
+        tail(make, "a", 1.0, high=False, request_s=0.3),
+        tail(make, "b", 2.0, request_s=0.6),
+        tail(make, "c", 9.0, request_s=5.0, status="dropped", beaten_by="a@cpu"),
+    ]
+    made, rows = decide(entries, TAIL)
+    (said,) = (reason for reason in rows["a"].reasons if reason.code == "undecided")
+    assert said.message == "p99 (so far 1 ms) needs about 100 more requests, 90 s"
+    assert {key: said.data[key] for key in ("more_requests", "more_blocks", "minutes", "metric")} == {
+        "more_requests": 100,
+        "more_blocks": 1,
+        "minutes": pytest.approx(1.5),
+        "metric": P99,
+    }
+    assert "1 of 3 rows is undecided; about 1 more block, 90 s, should settle it" in make.texts(made.notes)
+
+
+def test_a_row_with_one_trial_of_one_metric_is_told_apart_from_nobody(make):
+    entries = [
+        make.entry("a", {P50: STEADY, P99: [1.0]}),
+        make.entry("b", {P50: 8 * STEADY, P99: 8 * STEADY}),
+    ]
+    made, rows = decide(entries, TWO)
+    assert [(row.rank_low, row.rank_high) for row in made.rows] == [(1, 2), (1, 2)]
+    assert rows["a"].status == "undecided"
+
+
+def test_weights_are_not_called_robust_while_a_row_that_may_be_best_is_not_counted(make, field, policy):
+    few = tail(make, "few", 1.01, high=False, correct=make.right(2000, range(30)), trials={COST: 0.2 * STEADY})
+    assert "weights_matter" in make.codes(decide(field, policy)[0].notes)
+    assert not {"weights_matter", "weights_robust"} & set(make.codes(decide([*field, few], policy)[0].notes))
+
+
+def test_a_row_that_may_break_a_limit_may_be_best_but_beats_nobody(make):
+    """Within its limit with P = 0.7: a draw in three puts it last."""
+    policy = Policy(limits={P99: Limit(max=5)}, objectives={P50: Objective(weight=1, target=0.1, limit=10)})
+    noisy = {P99: [4.5, 5.2, 4.7, 5.1]}
+    entries = [
+        make.entry("a", {P50: STEADY[:4]} | noisy),
+        make.entry("b", {P50: 3 * STEADY[:4], P99: 4 * STEADY[:4]}),
+    ]
+    made, rows = decide(entries, policy)
+    a, b = rows["a"], rows["b"]
+    assert (a.status, a.eligible, a.place, a.rank_low, a.rank_high) == ("undecided", False, 1, 1, 2)
+    assert (b.status, b.eligible, b.rank_low, b.rank_high) == ("measured", True, 1, 2)
+    assert a.p_best == pytest.approx(a.limits[P99], abs=0.03)
+    assert a.p_best + b.p_best == pytest.approx(1.0)
+    assert make.codes(made.notes)[:2] == ["tie_at_top", "rows_undecided"]
+
+
+def test_a_dropped_row_comes_below_the_one_that_beat_it_whatever_its_score(make, fastest):
+    entries = [
+        make.entry("a", {P50: 1.0 * STEADY}),
+        make.entry("b", {P50: 2.0 * STEADY}),
+        make.entry("c", {P50: 1.5 * np.array([3.0, 0.3, 1.0, 2.0, 0.5])}, status="dropped", beaten_by="b@cpu"),
+    ]
+    made, rows = decide(entries, fastest)
+    assert [(row.candidate, row.place) for row in made.rows] == [("a", 1), ("b", 2), ("c", 3)]
+    assert (rows["c"].rank_low, rows["c"].rank_high) == (3, 3), "who is better than b is better than c"
 
 
 def test_limits_without_objectives_leave_a_tie(make):
@@ -259,14 +402,14 @@ def test_limits_without_objectives_leave_a_tie(make):
         [make.entry("a", exact={P50: 1.0}), make.entry("b", exact={P50: 3.0})],
         Policy(limits={P50: Limit(max=2)}),
     )
-    assert (rows["a"].eligible, rows["a"].rank, rows["a"].score) == (True, 1, None)
+    assert (rows["a"].eligible, rows["a"].place, rows["a"].score) == (True, 1, None)
     assert not rows["b"].eligible
     assert make.texts(made.notes) == ("there is no ranking: no objective of the policy is known",)
 
 
 def test_a_lone_row_is_first(make, fastest):
     made, rows = decide([make.entry("a", {P50: STEADY})], fastest)
-    assert (rows["a"].rank_low, rows["a"].rank_high, rows["a"].tie, rows["a"].p_best) == (1, 1, False, 1.0)
+    assert (rows["a"].rank_low, rows["a"].rank_high, rows["a"].may_be_best, rows["a"].p_best) == (1, 1, True, 1.0)
     assert made.notes == ()
 
 

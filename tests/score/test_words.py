@@ -2,7 +2,20 @@ from __future__ import annotations
 
 import pytest
 
-from harness.score.words import against, chance, interval, listed, number, percent, short_name, worse_word
+from harness.score.records import More
+from harness.score.words import (
+    against,
+    chance,
+    duration,
+    interval,
+    listed,
+    needs,
+    number,
+    percent,
+    rounded,
+    short_name,
+    worse_word,
+)
 
 
 @pytest.mark.parametrize(
@@ -56,3 +69,16 @@ def test_an_end_that_is_not_known_is_shown_as_such(make):
     entry = make.entry("a", trials={"latency_p99_ms": [1.0, 1.1, 1.2]})
     assert interval(entry.metrics["latency_p99_ms"]).startswith(" [0.")
     assert interval(make.entry("a", exact={"load_ms": 3.0}).metrics["load_ms"]) == ""
+
+
+def test_what_is_missing_is_written_in_requests_rows_or_blocks():
+    assert needs(More(3, 412), 200) == "about 420 more requests, 4 min"
+    assert needs(More(rows=8127), 200) == "about 8,200 more labelled rows", "rows take no blocks"
+    assert needs(More(blocks=1), 30) == "about 1 more block, 30 s"
+    assert needs(More(blocks=2)) == "about 2 more blocks"
+    assert needs(More()) == ""
+    assert [rounded(n) for n in (1, 99, 101, 12_345)] == [1, 99, 110, 13_000]
+
+
+def test_durations_are_rounded_up():
+    assert [duration(s) for s in (0.2, 40, 90, 91, 7000, 9000)] == ["1 s", "40 s", "90 s", "2 min", "117 min", "2.5 h"]

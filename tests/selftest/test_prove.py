@@ -17,9 +17,11 @@ from harness.pipeline.progress import Silent
 from harness.score.rank import rank
 from harness.selftest import order, prove, races
 from harness.selftest.records import Finding, Setting, at_least, at_most
+from harness.stats.pooled import pooled_quantile
 from harness.stats.quantiles import Quantile, summarise
+from harness.stats.racing import race
 
-SIZES = {80: 10, 150: 150, 400: 400}
+SIZES = {20: 6, 30: 10, 45: 45, 120: 40, 150: 150, 300: 300, 400: 400}
 
 
 class Heard(Silent):
@@ -81,6 +83,21 @@ def blind(*args):
     return 0.0
 
 
+def narrow(ratio, trials, tail=0.975):
+    """Take the requests of all trials for independent ones."""
+    return 1.96
+
+
+def typical(trials, p):
+    """Read the percentile of the trial in the middle."""
+    return pooled_quantile([sorted(trials, key=lambda trial: np.quantile(trial, p))[len(trials) // 2]] * 2, p)
+
+
+def own_only(variance, df, residuals):
+    """Moderate nothing, and believe in many degrees of freedom."""
+    return variance, df * 0.0 + 100.0
+
+
 BROKEN = {
     "trials are not run in blocks": ("A/A", [("harness.pipeline.plan.block", without_blocks)]),
     "everything within 20 % ties": (
@@ -90,14 +107,23 @@ BROKEN = {
     "intervals of trials are too narrow": ("lognormal sleeper", [("harness.scenarios.base.summarise", halved)]),
     "intervals of cells are too narrow": (
         "lognormal sleeper, over processes",
-        [("harness.stats.across._half_width", blind)],
+        [("harness.stats.pooled.half_width", lambda *args: 0.3)],
     ),
+    "processes are pooled as if alike": ("pooled percentiles", [("harness.stats.pooled.half_width", narrow)]),
+    "stalls of a few are lost": ("stalls", [("harness.selftest.clusters.pooled_quantile", typical)]),
+    "variances are not moderated": ("family", [("harness.stats.pairs.moderate", own_only)]),
+    "the ranking does not count its pairs": ("family", [("harness.stats.ranksets._could_err", lambda better: 2)]),
+    "turns on a host are taken for independent": ("two-state host", [("harness.stats.pooled.half_width", narrow)]),
     "the memory limit is not enforced": ("OOM", [("harness.launch.process.grant", no_limit)]),
-    "MB are taken for MiB": ("memory", [("harness.analyse.trials._MIB", 1_000_000)]),
+    "MB are taken for MiB": ("memory", [("harness.analyse.cold._MIB", 1_000_000)]),
     "scores are scaled over the field": ("rank invariance", [("harness.selftest.order.rank", min_max)]),
-    "steal is overlooked": ("noise warnings", [("harness.analyse.trials.STEAL_LIMIT", 0.1)]),
-    "every trial has a warning": ("noise warnings", [("harness.analyse.trials.OTHERS_LIMIT", 0.0)]),
+    "a slow host is overlooked": ("noise warnings", [("harness.stats.disturbed.KERNEL_RATIO", 3.0)]),
+    "every disturbance is a warning": ("noise warnings", [("harness.analyse.disturbance.disagrees", lambda *a: True)]),
     "the race drops whoever is behind": ("race", [("harness.stats.racing._level", lambda *args: 0.5)]),
+    "the race forgets the dataset's error": (
+        "race, one dataset",
+        [("harness.selftest.races.race", lambda values, alive, rule, fixed: race(values, alive, rule))],
+    ),
     "limits are certified too soon": (
         "certified limits",
         [("harness.selftest.races.certify_in_order", partial(races.certify_in_order, alpha=0.3))],

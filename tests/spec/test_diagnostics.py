@@ -27,6 +27,6 @@ def test_every_code_is_used_and_every_used_code_is_known():
 
 
 def test_severity_comes_from_the_catalogue():
-    assert diagnostic("steal", "some", "a@b", affected=3).severity == "warning"
+    assert diagnostic("not_steady", "some", "a@b", affected=3).severity == "warning"
     with pytest.raises(KeyError):
         diagnostic("no_such_code", "text")

@@ -15,8 +15,8 @@ FOLDER = importlib.resources.files("harness.suites.digits")
 RECORD = json.loads(FOLDER.joinpath("artefacts.json").read_text())
 ARTEFACTS = {artefact["name"]: artefact for artefact in RECORD["artefacts"]}
 FILES = [RECORD["data"], *RECORD["artefacts"]]
-NAMES = {"logistic", "forest", "mlp", "cnn-small", "cnn-wide", "transformer-tiny"}
-LIMIT_BYTES = 3_000_000
+NAMES = {"logistic", "forest", "mlp", "cnn-small", "cnn-wide", "transformer-tiny", "resnet"}
+LIMIT_BYTES = 5_000_000
 ONNX_NAMES = sorted(name for name in NAMES if ARTEFACTS[name]["format"] == "onnx")
 TORCH_NAMES = sorted(NAMES - set(ONNX_NAMES))
 
@@ -34,6 +34,13 @@ def test_a_file_is_the_one_on_record(entry):
     content = FOLDER.joinpath(entry["file"]).read_bytes()
     assert len(content) == entry["bytes"]
     assert hashlib.sha256(content).hexdigest() == entry["sha256"]
+
+
+def test_the_largest_network_is_among_the_most_accurate():
+    resnet = ARTEFACTS["resnet"]
+    assert resnet["accuracy"] >= 0.985
+    assert resnet["parameters"] == max(artefact["parameters"] for artefact in ARTEFACTS.values())
+    assert sum(artefact["accuracy"] > resnet["accuracy"] for artefact in ARTEFACTS.values()) <= 1
 
 
 def test_all_files_together_are_small():
@@ -109,3 +116,15 @@ def test_a_torch_candidate_scores_what_is_recorded_at_any_batch(name):
             torch.testing.assert_close(module(pixels[:batch]), scores[:batch], atol=1e-4, rtol=1e-4)
     # One row of rounding: another processor may settle a near tie the other way.
     assert accuracy_of(scores.numpy()) == pytest.approx(ARTEFACTS[name]["accuracy"], abs=1.5 / len(scores))
+
+
+def test_training_refuses_an_unknown_name_and_a_record_of_other_versions(tmp_path, monkeypatch):
+    pytest.importorskip("skl2onnx")
+    train = pytest.importorskip("harness.suites.digits.train")
+    with pytest.raises(SystemExit, match="no candidate is called resnit; there are logistic"):
+        train.main(["resnit"])
+    older = tmp_path / "artefacts.json"
+    older.write_text(json.dumps({**RECORD, "python": "3.1"}))
+    monkeypatch.setattr(train, "RECORD_FILE", older)
+    with pytest.raises(SystemExit, match=r"artefacts.json has python 3.1, at hand is"):
+        train.main(["resnet"])

@@ -7,13 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-from harness.pipeline import plan
 
 TIMEOUT_S = 120.0
 Scripts = Mapping[str, Mapping[str, object]]
@@ -57,12 +55,6 @@ def write_suite(
     return file
 
 
-def seed_with_last(names: Sequence[str], last: str) -> int:
-    """Return a seed whose first block measures `last` after all others."""
-    cells = [f"{name}@place" for name in names]
-    return next(s for s in range(1000) if plan.block(cells, s, 0)[-1].cell == f"{last}@place")
-
-
 def command(*args: object) -> list[str]:
     """Return the command line that runs `harness` with these arguments in a process of its own."""
     return [sys.executable, "-c", "from harness.cli.app import main; main()", *map(str, args)]
@@ -101,12 +93,6 @@ def only_run(out: Path) -> Path:
     """Return the one run folder under `out`."""
     (run,) = (path.parent for path in out.glob("*/run.json"))
     return run
-
-
-def children(pid: int) -> list[int]:
-    """Return the living children of a process."""
-    found = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(child) for child in found.read_text().split()] if found.exists() else []
 
 
 def kill_group(process: subprocess.Popen[Any], number: signal.Signals) -> None:

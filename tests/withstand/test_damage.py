@@ -60,18 +60,28 @@ def test_a_truncated_file_of_a_trial(run: Path, name: str) -> None:
     conclude(run)
     assert [note for note in damage_notes(run) if f"{TRIAL}/{name}: " in note and "--resume" in note]
     row = rows(run)["a"]
-    assert (row["status"], row["metrics"]["latency_p50_ms"]["trials"]) == ("measured", 1)
+    assert (row["status"], row["metrics"]["latency_p50_ms"]["trials"]) == ("undecided", 1), "one trial tells no spread"
     again(run, but=TRIAL)
     kept = run / f"{TRIAL}.incomplete-1" / name
     assert kept.stat().st_size == cut, "the damaged folder is kept aside as it was found"
 
 
-def test_truncated_predictions_cost_the_first_trial_only(run: Path) -> None:
-    first = "cells/a@place/trial-01"
-    damage(run / first / "predictions.npy")
-    conclude(run)
-    assert [note for note in damage_notes(run) if "predictions.npy: damaged" in note]
-    again(run, but=first)
+@pytest.mark.parametrize("prepared", [True, False])
+def test_truncated_predictions_cost_the_quality_only(labelled: Path, prepared: bool) -> None:
+    """They are made again where preparing is; without that the latencies are ranked."""
+    first = labelled / "cells/a@place/cold-01/predictions.npy"
+    damage(first)
+    conclude(labelled)
+    assert [note for note in damage_notes(labelled) if "predictions.npy: damaged" in note]
+    row = rows(labelled)["a"]
+    assert "accuracy" not in row["metrics"] and row["metrics"]["latency_p50_ms"]["trials"] == 2
+    before = outcomes(labelled)
+    if not prepared:
+        (labelled / "prepare.json").unlink()
+    run_pipeline(labelled, read_run(labelled))
+    assert outcomes(labelled) == before
+    assert rows(labelled)["a"]["metrics"]["accuracy"]["n"] == 500
+    assert not damage_notes(labelled)
 
 
 def test_the_command_says_so_and_ranks_the_rest(run: Path) -> None:
@@ -106,7 +116,7 @@ def test_what_only_accompanies_a_trial_may_be_damaged_or_gone(run: Path, name: s
 
 def without_flags(found: dict[str, dict[str, object]]) -> dict[str, object]:
     """Leave out what telemetry says of the host."""
-    return {name: (row["metrics"], row["score"], row["rank"]) for name, row in found.items()}
+    return {name: (row["metrics"], row["score"], row["place"]) for name, row in found.items()}
 
 
 def test_a_job_that_is_gone_does_not_stop_a_resume(run: Path) -> None:
@@ -130,22 +140,36 @@ def test_resuming_without_a_readable_run_json_is_refused(run: Path) -> None:
     assert len(outcomes(run)) == 4
 
 
-def test_a_damaged_dataset_is_made_again_from_the_same_rows(tmp_path: Path) -> None:
-    """Else every trial still to come would fail for what is not its model's fault."""
+@pytest.fixture(scope="module")
+def whole_labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make one finished run on a dataset with labels; it is `data.npz` in the folder `s` beside the results."""
+    base = tmp_path_factory.mktemp("labelled")
     rng = np.random.default_rng(0)
-    suite = write_suite(tmp_path / "s", {"a": {}, "b": {}}, trials=2)
+    suite = write_suite(base / "s", {"a": {}, "b": {}}, trials=2)
     np.savez(suite.parent / "data.npz", x=rng.integers(0, 9, (500, 1)).astype("float32"), labels=np.zeros(500))
     suite.write_text(suite.read_text().replace("[dataset.synthetic]\nrows = 32", '[dataset]\npath = "data.npz"'))
-    assert run_cli("run", suite, "--out", tmp_path / "out").returncode == 0
-    run, given = only_run(tmp_path / "out"), suite.parent / "data.npz"
-    damage(run / "prepare" / "dataset" / "evaluation" / "inputs" / "x.npy")
-    shutil.rmtree(run / TRIAL)
+    done = run_cli("run", suite, "--out", base / "out")
+    assert done.returncode == 0, done.stderr
+    return only_run(base / "out")
+
+
+@pytest.fixture
+def labelled(whole_labelled: Path, tmp_path: Path) -> Path:
+    """Give the test a copy to damage."""
+    return Path(shutil.copytree(whole_labelled, tmp_path / whole_labelled.name))
+
+
+def test_a_damaged_dataset_is_made_again_from_the_same_rows(whole_labelled: Path, labelled: Path) -> None:
+    """Else every trial still to come would fail for what is not its model's fault."""
+    given = whole_labelled.parents[1] / "s" / "data.npz"
+    damage(labelled / "prepare" / "dataset" / "evaluation" / "inputs" / "x.npy")
+    shutil.rmtree(labelled / TRIAL)
     given.rename(given.with_suffix(".old"))
     np.savez(given, x=np.ones((500, 1), np.float32), labels=np.ones(500))
     with pytest.raises(SpecError, match="the dataset has changed since the run began"):
-        run_pipeline(run, read_run(run))
-    given.with_suffix(".old").rename(given)
-    again(run, but=TRIAL)
+        run_pipeline(labelled, read_run(labelled))
+    given.with_suffix(".old").replace(given)
+    again(labelled, but=TRIAL)
 
 
 def run_once(tmp_path: Path) -> tuple[Path, Path]:
@@ -183,7 +207,9 @@ def test_an_artefact_that_changed_in_place_is_refused(tmp_path: Path) -> None:
         run_pipeline(run, read_run(run))
 
 
-@pytest.mark.parametrize("name", ["prepare.json", "race.json", "ranking.json", "measurements.parquet"])
+@pytest.mark.parametrize(
+    "name", ["prepare.json", "race.json", "ranking.json", "measurements.parquet", "blocks/01.json"]
+)
 def test_a_record_that_can_be_made_again_is(run: Path, name: str) -> None:
     before = outcomes(run)
     damage(run / name)

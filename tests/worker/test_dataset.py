@@ -13,8 +13,8 @@ from harness.evidence.folder import read_outcome
 from harness.runtimes.base import ModelError
 from harness.spec.suite import Dataset, Source
 from harness.spec.wire import MakeDataset, Outcome
-from harness.worker.__main__ import do_job
 from harness.worker.dataset import make_dataset
+from harness.worker.work import do_job
 
 Arrays = Mapping[str, object]
 X = np.arange(12, dtype=np.float32).reshape(6, 2)

@@ -12,9 +12,10 @@ import msgspec
 import pytest
 
 from harness.evidence.folder import EventLog
-from harness.runtimes.base import ModelError, OutputError
+from harness.runtimes.base import InputError, ModelError, OutputError
 from harness.spec.wire import DISK_FULL, PARENT_VARIABLE
-from harness.worker import __main__ as worker
+from harness.worker import work as worker
+from harness.worker.turns import Turns
 
 from ..launch.helpers import gone, phases, trial_of, wait_for
 
@@ -25,6 +26,7 @@ from ..launch.helpers import gone, phases, trial_of, wait_for
         (ModelError("corrupt"), "load", "load_error", "corrupt"),
         (ModelError("corrupt"), "measure:one", "load_error", "corrupt"),
         (OutputError("2 are NaN"), "predict", "output_error", "2 are NaN"),
+        (InputError("no guess works"), "inputs", "input_error", "no guess works"),
         (MemoryError(), "measure:one", "oom", "MemoryError: MemoryError"),
         (RuntimeError("std::bad_alloc"), "measure:one", "oom", "RuntimeError: std::bad_alloc"),
         (RuntimeError("Failed to allocate memory"), "load", "oom", "RuntimeError: Failed to allocate memory"),
@@ -46,7 +48,7 @@ def test_each_error_has_its_name(
 
     log = EventLog(tmp_path)
     monkeypatch.setattr(worker, "perform", fail)
-    outcome = worker.attempt(trial_of(tmp_path / "t"), tmp_path, log)
+    outcome = worker.attempt(trial_of(tmp_path / "t"), tmp_path, log, Turns(), fresh=True)
     assert (outcome.status, outcome.failure, outcome.phase) == ("failed", failure, phase)
     assert outcome.message == message
     assert outcome.by == "child"
@@ -57,13 +59,16 @@ def test_a_very_long_message_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         raise RuntimeError("x" * 100_000)
 
     monkeypatch.setattr(worker, "perform", fail)
-    assert len(worker.attempt(trial_of(tmp_path / "t"), tmp_path, EventLog(tmp_path)).message) == 2000
+    outcome = worker.attempt(trial_of(tmp_path / "t"), tmp_path, EventLog(tmp_path), Turns(), fresh=True)
+    assert len(outcome.message) == 2000
 
 
-@pytest.mark.parametrize("name", ["events.jsonl", "requests/one/latency.npy", "predictions.npy", "outcome.json.tmp"])
+@pytest.mark.parametrize(
+    "name", ["events.jsonl", "requests/one/round.npy", "slices.npy", "predictions.npy", "outcome.json.tmp"]
+)
 def test_a_file_without_room_is_the_disks_fault_not_the_models(tmp_path: Path, name: str) -> None:
     """/dev/full refuses every byte, as a full disk does, at whichever file it stands for."""
-    folder = written(tmp_path / "t")
+    folder = written(tmp_path / "t", predict=True)
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).symlink_to("/dev/full")
     done = start(folder)
@@ -102,10 +107,10 @@ def command(folder: Path) -> list[str]:
     return [sys.executable, "-P", "-m", "harness.worker", str(folder), str(folder.parent)]
 
 
-def written(folder: Path, **script: object) -> Path:
+def written(folder: Path, *, predict: bool = False, **script: object) -> Path:
     """Make a folder with a job in it."""
     folder.mkdir(parents=True)
-    (folder / "job.json").write_bytes(msgspec.json.encode(trial_of(folder, **script)))
+    (folder / "job.json").write_bytes(msgspec.json.encode(trial_of(folder, predict=predict, **script)))
     return folder
 
 

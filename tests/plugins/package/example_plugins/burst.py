@@ -21,7 +21,7 @@ FIRST = "first_of_burst_ms"
 
 
 class Burst(Scenario, Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="burst", tag_field="kind"):
-    """`bursts` groups of `requests` each; one group is for warm-up."""
+    """`bursts` groups of `requests` each; a group is a turn."""
 
     name: str
     requests: Count = 2
@@ -39,10 +39,14 @@ class _Burst:
 
     def execute(self, scenario: Burst, bench: Bench) -> None:
         feeds = bench.feeds(bench.fixed_batch or 1)
-        bench.mark(f"warm_up:{scenario.name}")
-        warmed = warm_up(bench.infer, feeds, bench.clock, bench.job.warm_up, scenario.seconds)
+        groups = []
+        with bench.warming(scenario.name):
+            warmed = warm_up(bench.infer, feeds, bench.clock, bench.job.warm_up, scenario.seconds)
         with bench.measuring(scenario.name):
-            groups = [timed(bench.infer, feeds, scenario.requests, bench.clock) for _ in range(scenario.bursts)]
+            for _ in range(scenario.bursts):
+                bench.next_turn()
+                with bench.counting():
+                    groups.append(timed(bench.infer, feeds, scenario.requests, bench.clock))
         stamps = np.concatenate(groups)
         latency, group = durations(stamps), np.repeat(np.arange(scenario.bursts, dtype=np.int64), scenario.requests)
         window = Window(
@@ -52,7 +56,8 @@ class _Burst:
             elapsed_ns=int(latency.sum()),
             steady=warmed.steady,
             warm_up_samples=warmed.samples,
-            ended_by="samples",
+            warm_up_ns=warmed.spent_ns,
+            rounds=scenario.bursts,
         )
         bench.keep(window, {START: stamps[:, 0], LATENCY: latency, GROUP: group})
 

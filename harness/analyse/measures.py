@@ -1,0 +1,89 @@
+"""Per-trial values and pooled requests → measures with their intervals."""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from harness.analyse.requests import pooled
+from harness.analyse.trials import TrialMetrics
+from harness.score.records import Measure
+from harness.spec.metrics import lookup, split_key
+from harness.stats.across import TrialEstimate, over_trials
+from harness.stats.pooled import PooledQuantile
+
+
+class Measured(NamedTuple):
+    """Metrics of one cell as an `Entry` has them: measures, values by block, loads by block."""
+
+    metrics: dict[str, Measure]
+    trials: dict[str, tuple[float, ...]]
+    loads: dict[str, tuple[float, ...]]
+
+
+def measured(trials: Sequence[TrialMetrics]) -> Measured:
+    """Measure what the trials tell of their windows; a metric that some trial lacks is not known."""
+    keys = [key for key in trials[0].values if all(key in trial.values for trial in trials)]
+    quantiles = percentiles(trials, [key for key in keys if all(key in trial.timed for trial in trials)])
+    by_block = {key: {trial.block: trial.values[key] for trial in trials} for key in keys}
+    counts = {key: sum(trial.counts.get(key, 1) for trial in trials) for key in keys}
+    metrics = {
+        key: _of_requests(key, quantiles[key], counts[key], len(trials))
+        if key in quantiles
+        else over_processes(key, list(by_block[key].values()), counts[key])
+        for key in keys
+    }
+    return Measured(
+        metrics,
+        {key: padded(values) for key, values in by_block.items()},
+        {key: padded(_loads(trials, found)) for key, found in quantiles.items()},
+    )
+
+
+def percentiles(trials: Sequence[TrialMetrics], keys: Sequence[str]) -> dict[str, PooledQuantile]:
+    """Return latency percentiles (ms) over the requests of all these trials; a scenario's are sorted once."""
+    found: dict[str, PooledQuantile] = {}
+    for _, group in groupby(sorted(keys, key=_scenario), key=_scenario):
+        full = {split_key(key)[1]: key for key in group}
+        one = next(iter(full.values()))
+        latencies = [trial.requests(trial.timed[one]) for trial in trials]
+        found |= {full[name]: quantile for name, quantile in pooled(latencies, [*full]).items()}
+    return found
+
+
+def _scenario(key: str) -> str:
+    return split_key(key)[0] or ""
+
+
+def _of_requests(key: str, found: PooledQuantile, n: int, trials: int) -> Measure:
+    low, high = (end if math.isfinite(end) else None for end in (found.low, found.high))
+    return Measure(
+        value=found.value,
+        low=low,
+        high=high,
+        n=n,
+        trials=trials,
+        unit=lookup(key).unit,
+        basis="pooled",
+        effective_n=found.effective_n,
+    )
+
+
+def _loads(trials: Sequence[TrialMetrics], found: PooledQuantile) -> dict[int, float]:
+    return dict(zip((trial.block for trial in trials), found.loads.tolist(), strict=True))
+
+
+def over_processes(key: str, values: Sequence[float], n: int | None = None) -> Measure:
+    """Measure one value per process; on logarithms where the metric's scale is logarithmic."""
+    return as_measure(key, over_trials(values, log=lookup(key).scale == "log", n=n))
+
+
+def as_measure(key: str, estimate: TrialEstimate) -> Measure:
+    """Return an estimate over trials as a measure; an infinite end is not known."""
+    low, high = (end if math.isfinite(end) else None for end in (estimate.low, estimate.high))
+    return Measure(**(estimate._asdict() | {"low": low, "high": high}), unit=lookup(key).unit)
+
+
+def padded(by_block: Mapping[int, float]) -> tuple[float, ...]:
+    """Return values by block, NaN where there is none."""
+    return tuple(by_block.get(block, math.nan) for block in range(max(by_block) + 1))

@@ -1,0 +1,81 @@
+"""What a million inferences of a cell cost, by the throughput that the evidence shows to keep the latency limit."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from harness.analyse.measures import as_measure
+from harness.analyse.requests import pooled
+from harness.analyse.trials import TrialMetrics, bounds
+from harness.cost.hourly import cost_per_million
+from harness.cost.sustained import Way, sustained
+from harness.evidence.run import Cell
+from harness.score.records import Measure
+from harness.spec.arrays import Floats
+from harness.spec.metrics import PERCENTILES
+from harness.spec.policy import Policy
+from harness.spec.target import HourlyPrice
+from harness.stats.across import over_trials
+
+KEY = "cost_per_million_usd"
+
+
+class Cost(NamedTuple):
+    """USD per million inferences: with its interval, and by block."""
+
+    measure: Measure
+    by_block: dict[int, float]
+
+
+def latency_limit(policy: Policy) -> tuple[str, float | None]:
+    """Return the percentile and bound (ms) the policy sets on latency: the highest percentile it bounds."""
+    found = bounds(policy)
+    key = max((key for key in PERCENTILES if key in found), key=PERCENTILES.__getitem__, default="latency_p99_ms")
+    return key, found.get(key)
+
+
+def cost(cell: Cell, trials: Sequence[TrialMetrics], policy: Policy) -> Cost | None:
+    """Return what a cell costs; None without a price, or where every batch size certainly breaks the latency limit.
+
+    The value is by the batch sizes that seem to keep it. Where the fastest of them is not certain to, the upper end is
+    the cost by those that are, or open. The interval is then wider than the spread over trials (`basis` "within").
+    """
+    price, (key, limit) = cell.target.price, latency_limit(policy)
+    if price is None:
+        return None
+    found = sustained([_way(trials, window, key, limit) for window in _windows(trials)], limit)
+    if found is None:
+        return None
+    costs = _usd(price, found.per_s)
+    by_block = dict(zip((trial.block for trial in trials), costs, strict=True))
+    return Cost(_measure(costs, None if found.certain_per_s is None else _usd(price, found.certain_per_s)), by_block)
+
+
+def _windows(trials: Sequence[TrialMetrics]) -> list[str]:
+    """Return the windows that every trial has: the ways the model was run in every block."""
+    names = [{window.name for window in trial.outcome.windows} for trial in trials]
+    return [window.name for window in trials[0].outcome.windows if all(window.name in each for each in names)]
+
+
+def _way(trials: Sequence[TrialMetrics], window: str, key: str, limit: float | None) -> Way:
+    throughput = np.array([trial.throughput_per_s(window) for trial in trials])
+    if limit is None:
+        return Way(throughput, 0.0, 0.0, 0.0)
+    latency = pooled([trial.requests(window) for trial in trials], [key])[key]
+    return Way(throughput, latency.value, latency.low, latency.high)
+
+
+def _usd(price: HourlyPrice, per_s: Floats) -> list[float]:
+    return [cost_per_million(price.usd_per_hour, each, price.utilisation) for each in per_s.tolist()]
+
+
+def _measure(costs: list[float], certain: list[float] | None) -> Measure:
+    measure = as_measure(KEY, over_trials(costs))
+    if len(costs) < 2:
+        return msgspec.structs.replace(measure, low=None, high=None)
+    if certain == costs:
+        return measure
+    high = None if certain is None else as_measure(KEY, over_trials(certain)).high
+    return msgspec.structs.replace(measure, high=high, basis="within")

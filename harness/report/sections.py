@@ -1,0 +1,50 @@
+"""Sections of `report.md` about the run itself: how its time was spent, what the host's noise changed."""
+
+from collections.abc import Mapping
+
+from harness.score.records import Ranking
+from harness.score.words import duration, name_of, percent
+
+_WORDS = {
+    "sampling": "measuring requests",
+    "uncounted": "first requests of turns, not counted",
+    "warm_up": "warming up",
+    "load": "loading models, first inferences",
+    "start": "starting processes, importing runtimes",
+    "exit": "ending processes",
+    "other": "other work of the processes",
+    "parent": "the harness itself",
+}
+
+
+def time_spent(seconds: Mapping[str, float]) -> str:
+    """Return how the time of measuring was spent, as bullets, with preparation apart; empty where nothing is known."""
+    measuring = {purpose: spent for purpose, spent in seconds.items() if purpose != "prepare" and spent > 0}
+    total = sum(measuring.values())
+    if total <= 0:
+        return ""
+    shown = sorted(measuring.items(), key=lambda item: -item[1])
+    lines = [f"- {_seconds(spent)} ({percent(spent / total)}): {_WORDS.get(name, name)}" for name, spent in shown]
+    before = seconds.get("prepare", 0.0)
+    said = f"Preparation took {_seconds(before)}; it is not part of the budget. " if before > 0 else ""
+    return "\n".join([f"{said}Measuring took {_seconds(total)}:", "", *lines])
+
+
+def host_noise(ranking: Ranking) -> str:
+    """Return, as bullets, the results that disturbed slices change; empty where nothing was looked at."""
+    said = {code: [(row, x) for row in ranking.rows for x in row.reasons if x.code == code] for code in _LOOKED_AT}
+    changed, same = said["disturbed"], said["undisturbed"]
+    lines = [f"- `{name_of(row)}`: {of.message}" for row, of in changed]
+    if same:
+        rows = len({name_of(row) for row, _ in same})
+        lines.append(f"- {rows} row{'' if rows == 1 else 's'}: results with and without disturbed slices agree")
+    head = "A slice of 50 ms or more is disturbed by what the host did in it, not by its latencies. "
+    head += "Results are over all slices." if not changed else "These results change without the disturbed slices:"
+    return "\n".join([head, "", *lines]) if lines else ""
+
+
+_LOOKED_AT = ("disturbed", "undisturbed")
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 10 else duration(seconds)

@@ -1,0 +1,124 @@
+"""What a trial gives its scenarios: the loaded model, inputs, turns, and a place to keep requests."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.evidence.files import save_array
+from harness.evidence.folder import LATENCY, SLICES, EventLog, save_requests
+from harness.runtimes import feeds as feeding
+from harness.runtimes.base import Feed, Infer, Session
+from harness.spec.arrays import Array
+from harness.spec.diagnostics import Diagnostic
+from harness.spec.wire import Trial, Window
+from harness.worker.ledger import Ledger
+from harness.worker.process import usage
+from harness.worker.slices import Slices
+from harness.worker.turns import Turns
+
+
+class TrialBench:
+    """The `Bench` of every scenario kind. Requests stay in memory until `write`: writing would disturb other cells."""
+
+    def __init__(
+        self,
+        job: Trial,
+        log: EventLog,
+        session: Session,
+        arrays: Mapping[str, Array],
+        turns: Turns,
+        ledger: Ledger,
+        first_ns: int,
+    ) -> None:
+        self.job, self.clock, self.row_ns = job, session.clock, float(first_ns)
+        self.infer: Callable[[Any], Any] = slowed(session.infer, job.slower) if job.slower else session.infer
+        self.fixed_batch = feeding.fixed_batch(session.inputs)
+        self.windows: list[Window] = []
+        self.notes: list[Diagnostic] = []
+        self.counters: Counter[str] = Counter()
+        self.inputs_bytes = sum(array.nbytes for array in arrays.values()) if job.synthetic and not job.dataset else 0
+        self._log, self._session, self._arrays = log, session, arrays
+        self._turns, self._ledger, self._slices = turns, ledger, Slices()
+        self._requests: dict[str, Mapping[str, Array]] = {}
+
+    def feeds(self, batch_size: int) -> Iterator[Feed]:
+        """Return the pool's feeds over and over: a single buffer would measure the cache."""
+        pool = feeding.pool(self._session.inputs, self._arrays, batch_size, self.job.pool_rows)
+        self.inputs_bytes += sum(array.nbytes for feed in pool for array in feed.values())
+        return cycle(pool)
+
+    @contextmanager
+    def warming(self, window: str) -> Iterator[None]:
+        """Warm up for a window."""
+        self._log.mark(f"warm_up:{window}")
+        self._ledger.begin("warm_up")
+        yield
+        self._ledger.begin("other")
+
+    @contextmanager
+    def measuring(self, window: str) -> Iterator[None]:
+        """Measure a window: its phase is marked before and after, and its scheduling counters are added."""
+        before = usage()
+        self._log.mark(f"measure:{window}")
+        yield
+        self._log.mark(f"measured:{window}")
+        self.counters += usage() - before
+
+    def next_turn(self) -> bool:
+        """Let other processes run until it is this one's turn again; returns whether any could have run."""
+        self._ledger.begin("waiting")
+        self._turns.next()
+        self._ledger.begin("uncounted")
+        return self._turns.shared
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Record what the host does during the requests that count."""
+        self._slices.resume()
+        self._ledger.begin("sampling")
+        yield
+        self._ledger.begin("other")
+        self._slices.pause()
+
+    def keep(self, window: Window, arrays: Mapping[str, Array]) -> None:
+        """Keep a window's requests."""
+        self._requests[window.name] = arrays
+        self.row_ns = min(self.row_ns, float(np.median(arrays[LATENCY])) / window.batch_size)
+        self.windows.append(window)
+
+    def note(self, diagnostic: Diagnostic) -> None:
+        """Add a note, once."""
+        if diagnostic not in self.notes:
+            self.notes.append(diagnostic)
+
+    def write(self, folder: Path) -> dict[str, int]:
+        """Write all requests and the slices; returns file → size in bytes."""
+        files: dict[str, int] = {}
+        for name, arrays in self._requests.items():
+            files |= save_requests(folder, name, arrays)
+        if len(rows := self._slices.rows()):
+            files[SLICES] = save_array(folder / SLICES, rows)
+        self._slices.close()
+        return files
+
+
+def slowed(infer: Infer, fraction: float) -> Infer:
+    """Return `infer` with work added: it keeps the processor busy for this fraction of its time more."""
+    clock = time.perf_counter_ns
+
+    def call(feed: Feed) -> Any:
+        begin = clock()
+        outputs = infer(feed)
+        now = clock()
+        end = now + (now - begin) * fraction
+        while clock() < end:
+            pass
+        return outputs
+
+    return call

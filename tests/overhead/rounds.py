@@ -1,0 +1,184 @@
+"""Is a model in rounds, in a fork, as fast as in a bare loop of a process of its own?
+
+All processes live at the same time and take turns through the harness's own `take_turns`, so that a comparison is one
+of moments next to each other: the host's speed changes more within seconds than what is looked for. Each cycle has, for
+every model: one long turn of a bare loop in a fresh process; turns of the harness's process one after another, alone;
+the same number of turns in rounds with the other models.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from subprocess import DEVNULL
+from typing import NamedTuple
+
+import numpy as np
+from figure import Figure, median
+from made import SCENARIO, Model, dense, torch_cnn, trial
+
+from harness.evidence.folder import ROUND, read_requests
+from harness.launch.base import OnPhase, Terms
+from harness.launch.process import ProcessLauncher
+from harness.launch.rounds import Start, take_turns
+from harness.pipeline.plan import Turn, turn
+from harness.spec.arrays import Array, Floats
+from harness.spec.wire import Job, Outcome
+
+STRETCH_S = 0.06
+WINDOW_S = 0.25
+"""The window whose turns are used: the shortest turns that a run gives."""
+
+
+class Bare:
+    """A launcher of bare loops. Its jobs share turns with the harness's."""
+
+    def __init__(self, model: Model, turns: int, seconds: float, cpu: int | None) -> None:
+        self._arguments = [model.target.runtime, str(model.path), str(model.rows / "inputs")]
+        self._arguments += [str(model.target.options.get("intra_op_threads", os.cpu_count()))]
+        self._arguments += ["any" if cpu is None else str(cpu), str(turns), str(seconds)]
+
+    def start(self, folder: Path, job: Job, terms: Terms) -> BareJob:
+        """Start a bare loop that leaves `bare.npy` in the folder."""
+        assert terms.turns is not None
+        script, out = str(Path(__file__).with_name("bare.py")), str(folder / "bare.npy")
+        command = [sys.executable, script, *self._arguments, *map(str, terms.turns), out]
+        return BareJob(subprocess.Popen(command, stdin=DEVNULL, pass_fds=terms.turns))
+
+
+class BareJob:
+    """A bare loop while it runs."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+
+    def watch(self, on_phase: OnPhase, since: float) -> bool:
+        """Return False: it is not late."""
+        return False
+
+    def ended(self) -> bool:
+        """Whether its process has ended."""
+        return self._process.poll() is not None
+
+    def finish(self, late: bool = False) -> Outcome:
+        """Wait for its end."""
+        assert self._process.wait(60) == 0, "the bare loop failed"
+        return Outcome(status="ok")
+
+    def wait(self, on_phase: OnPhase) -> Outcome:
+        """Wait for its end."""
+        return self.finish()
+
+    def end(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+
+
+class Schedule:
+    """The order of turns. `kinds` tells for each of the harness's processes what each of its measured turns was."""
+
+    def __init__(self, turns: Sequence[int], seed: int) -> None:
+        self._turns, self._rng = turns, np.random.default_rng(seed)
+        self.kinds: list[list[str]] = [[] for _ in turns]
+
+    def __call__(self, number: int, count: int) -> list[int]:
+        """Return the places of cycle `number`: the harness's processes come first, then a bare loop for each."""
+        models = len(self._turns)
+        if number == 0:
+            return list(range(count))  # first inference and warm-up
+        parts = [[("bare", models + each)] for each in range(models)]
+        parts += [[("alone", each)] * turns for each, turns in enumerate(self._turns)]
+        parts.append(self._rounds())
+        places = []
+        for part in self._rng.permutation(len(parts)):
+            for kind, place in parts[part]:
+                places.append(place)
+                if place < models:
+                    self.kinds[place].append(kind)
+        return places
+
+    def _rounds(self) -> list[tuple[str, int]]:
+        """Return rounds in shuffled order; a model with fewer turns than others rests in some."""
+        most = max(self._turns)
+        taking: list[list[int]] = [[] for _ in range(most)]
+        for each, turns in enumerate(self._turns):
+            for number in range(turns):
+                taking[number * most // turns].append(each)
+        found = []
+        for members in taking:
+            found += [("rounds", int(each)) for each in self._rng.permutation(members)]
+        return found
+
+
+class Ratios(NamedTuple):
+    """Of one repetition, by model: p50 in rounds ÷ bare, in rounds ÷ alone."""
+
+    bare: list[float]
+    alone: list[float]
+
+
+def turns_of(model: Model) -> tuple[Turn, int]:
+    """Return a model's turns as a run would size them, and how many make a stretch."""
+    found = turn(WINDOW_S, WINDOW_S, model.request_s)
+    return found, max(2, round(STRETCH_S / found.seconds))
+
+
+def repetition(models: Sequence[Model], folder: Path, cycles: int, seed: int) -> Ratios:
+    """Start fresh processes and forks of new templates, and compare."""
+    cpus = sorted(os.sched_getaffinity(0))
+    one = [model.target.options.get("intra_op_threads") == 1 for model in models]
+    pinned = [cpus[seed % len(cpus)] if each else None for each in one]
+    turns = [turns_of(model) for model in models]
+    schedule, launcher, terms = Schedule([count for _, count in turns], seed), ProcessLauncher(), Terms(folder)
+    jobs = [
+        trial(model, own.seconds * 2 * count * cycles, own.seconds, cpu=cpu)
+        for model, (own, count), cpu in zip(models, turns, pinned, strict=True)
+    ]
+    with launcher.block([(job, terms) for job in jobs]) as ready:
+        starts = [Start(ready, folder / f"{seed}-{place}", job, terms) for place, job in enumerate(jobs)]
+        for place, (model, cpu) in enumerate(zip(models, pinned, strict=True)):
+            own = Bare(model, cycles + 1, max(STRETCH_S, turns[place][0].seconds * turns[place][1]), cpu)
+            starts.append(Start(own, folder / f"{seed}-bare-{place}", jobs[place], terms))  # type: ignore[arg-type]
+        for start in starts:
+            start.folder.mkdir()
+        outcomes = take_turns(starts, schedule)
+    for outcome in outcomes:
+        assert outcome.status == "ok", outcome.message
+    found = [
+        _ratios(starts[place].folder, schedule.kinds[place], starts[len(models) + place].folder / "bare.npy")
+        for place in range(len(models))
+    ]
+    return Ratios([each[0] for each in found], [each[1] for each in found])
+
+
+def _ratios(folder: Path, kinds: Sequence[str], bare: Path) -> tuple[float, float]:
+    """Return the median of the cycles' ratios: in rounds ÷ bare, in rounds ÷ alone."""
+    latency, number = read_requests(folder, SCENARIO), read_requests(folder, SCENARIO, ROUND)
+    by_hand = np.load(bare)[1:]  # the first was its warm-up
+    rounds, alone = (_p50s(latency, number, kinds, kind, len(by_hand)) for kind in ("rounds", "alone"))
+    return float(np.median(rounds / by_hand)), float(np.median(rounds / alone))
+
+
+def _p50s(latency: Array, number: Array, kinds: Sequence[str], kind: str, cycles: int) -> Floats:
+    """Return the median of each cycle's requests in turns of one kind."""
+    turns = np.split(np.array([place for place, each in enumerate(kinds) if each == kind]), cycles)
+    return np.array([np.median(latency[np.isin(number, each)]) for each in turns])
+
+
+def fidelity_in_rounds(folder: Path, repetitions: int = 7, cycles: int = 5) -> list[Figure]:
+    """Compare models of about 10 µs, 1 ms and 10 ms and one of torch, each in new processes every time."""
+    models = [dense(folder, 10), dense(folder, 1_000), dense(folder, 10_000, 512), torch_cnn(folder)]
+    found = [repetition(models, folder, cycles, seed) for seed in range(repetitions)]
+    figures = []
+    for place, model in enumerate(models):
+        own, _ = turns_of(model)
+        name = f"p50 in rounds, {model.name} ({own.seconds * 1e3:.0f} ms turns)"
+        bare, alone = [each.bare[place] for each in found], [each.alone[place] for each in found]
+        said = f"all: {' '.join(f'{each:.3f}' for each in bare)}"
+        figures.append(median(f"{name} ÷ bare loop, fresh process", bare, 0.98, 1.02, note=said))
+        figures.append(median(f"{name} ÷ alone, same process", alone, 0.98, 1.02))
+    return figures
