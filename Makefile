@@ -20,7 +20,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 bench: setup ## the main job: measure and rank the digits suite on this machine
-	$(BIN)/harness run digits
+	$(BIN)/harness run digits --controls
 
 quick: setup ## the same with two candidates, in seconds
 	$(BIN)/harness run quick
@@ -52,7 +52,7 @@ decision-bench: setup ## the race against measuring everything, on real models
 	$(BIN)/python tests/overhead/decision_bench.py
 
 nightly: setup ## the whole suite, nothing dropped, strict
-	$(BIN)/harness run digits --exhaustive --budget 20m --strict
+	$(BIN)/harness run digits --exhaustive --budget 20m --strict --controls
 
 clean: ## remove what was built (results stay)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
