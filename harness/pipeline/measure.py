@@ -23,6 +23,7 @@ from harness.stats.quantiles import samples_needed
 
 TAIL_BLOCKS = 3
 TAIL_SAMPLES = samples_needed(PERCENTILES["latency_p99_9_ms"])
+_DECIDED = "the decision was made: more blocks would not change it"
 _TAIL_FRACTION = 0.5
 """The part of what is left of the budget that the finalists' tails may take."""
 
@@ -44,6 +45,7 @@ class Measuring:
         self._rule = rule_of(self._policy, self._budget.race, self._budget.max_trials, plan.first_look(record.quick))
         self._drops: list[Drop] = []
         self._decision: racing.Decision | None = None
+        self._resting: set[str] = set()
         self._open = False
         self._spent_s = 0.0
         self._done = 0
@@ -62,7 +64,7 @@ class Measuring:
             ended=ended,
             leader=self._leader(),
             tied=self._named(self._decision.tied if self._decision else ()),
-            data_limited=self._named(self._decision.data_limited if self._decision else ()),
+            data_limited=tuple(sorted(self._resting)),
             notes=notes,
         )
         write_race(self._folder, race)
@@ -78,9 +80,7 @@ class Measuring:
 
     def _alive(self) -> list[str]:
         """Return the cells that can still be measured, as far as the blocks done so far tell."""
-        left = {drop.cell for drop in self._drops}
-        if self._decision is not None and self._rule.mode != "off":
-            left |= set(self._named(self._decision.data_limited))
+        left = {drop.cell for drop in self._drops} | self._resting
         return [name for name in self._sizes.ready if name not in left and not self._reader.failed(name, self._done)]
 
     def _short(self) -> tuple[Diagnostic, ...]:
@@ -149,6 +149,8 @@ class Measuring:
     def _drop_worse(self, entries: list[Entry]) -> None:
         racers = {self._names.index(name) for name in self._alive()}
         self._decision = decide(entries, self._policy, self._done, racers, self._rule)
+        if self._rule.mode != "off":
+            self._resting |= set(self._named(self._decision.data_limited))
         ratio = single_log_metric(self._policy) is not None
         self._drops += [_as_drop(drop, self._names, self._done, ratio) for drop in self._decision.eliminated]
 
@@ -156,10 +158,10 @@ class Measuring:
         """Say why measuring ends here; empty when it goes on."""
         budget, blocks = self._budget, self._done
         if not self._alive():
-            return "no cell is left to measure"
+            return _DECIDED if self._settled() else "no cell is left to measure"
         enough = blocks >= min(budget.trials, budget.max_trials)
         if enough and self._settled() and not self._open and self._rule.mode != "off":
-            return "the decision was made: more blocks would not change it"
+            return _DECIDED
         if blocks >= budget.max_trials:
             return f"every cell still in the race had its {blocks} trials"
         if self._spent_s + self._sizes.least_s(self._alive(), blocks) > self._budget_s:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from figure import Figure, median
-from made import dense, session_of, trial
+from made import layered, session_of, trial
 
 from harness.evidence.files import read_arrays
 from harness.launch.base import Terms, run_job
@@ -40,7 +40,7 @@ def fidelity(folder: Path) -> list[Figure]:
 
     Both call one session: two sessions of one model differ by some per cent, by where their weights lie.
     """
-    model = dense(folder, 75)
+    model = layered(folder, 75)
     session = session_of(model.path)
     by_hand = session.infer.func.__self__
     feeds = pool(session.inputs, read_arrays(model.rows / "inputs"), 1, 64)
@@ -105,7 +105,7 @@ def parent_cpu(folder: Path, seconds: float = 6.0) -> list[Figure]:
 
     from harness.report.progress import Live
 
-    job = trial(dense(folder, 75), seconds, fresh=True)
+    job = trial(layered(folder, 75), seconds, fresh=True)
     (folder / "trial").mkdir()
     with (folder / "terminal").open("w") as terminal, Live(Console(file=terminal, force_terminal=True)) as live:
         begin, used = time.monotonic(), time.process_time()

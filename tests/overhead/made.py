@@ -37,19 +37,38 @@ class Model(NamedTuple):
     request_s: float
 
 
-def dense_bytes(layers: int, width: int) -> bytes:
-    """Make an ONNX model of `layers` dense layers of `width` × `width` with ReLU."""
-    rng = np.random.default_rng(0)
+class Shape(NamedTuple):
+    """How the layers of a model look: its row, the weights of a layer, the operator."""
+
+    row: tuple[int, ...]
+    weights: tuple[int, ...]
+    operator: str
+
+
+DENSE = Shape((256,), (256, 256), "MatMul")
+"""Reads all its weights for each request: from 1 ms on they fill the caches that the CPUs share."""
+WIDE = Shape((512,), (512, 512), "MatMul")
+CONVOLUTION = Shape((16, 32, 32), (16, 16, 3, 3), "Conv")
+"""Computes much on few weights, as most models do."""
+
+
+def onnx_bytes(shape: Shape, layers: int) -> bytes:
+    """Make an ONNX model of `layers` layers with ReLU."""
+    rng, fan_in = np.random.default_rng(0), np.prod(shape.weights[1:])
+    extra: dict[str, list[int]] = {"pads": [1, 1, 1, 1]} if shape.operator == "Conv" else {}
     nodes, weights, name = [], [], "x"
     for layer in range(layers):
-        matrix = (rng.standard_normal((width, width)) * np.sqrt(2 / width)).astype(np.float32)
-        weights.append(numpy_helper.from_array(matrix, f"w{layer}"))
-        nodes.append(helper.make_node("MatMul", [name, f"w{layer}"], [f"m{layer}"]))
+        values = (rng.standard_normal(shape.weights) * np.sqrt(2 / fan_in)).astype(np.float32)
+        weights.append(numpy_helper.from_array(values, f"w{layer}"))
+        nodes.append(helper.make_node(shape.operator, [name, f"w{layer}"], [f"m{layer}"], **extra))
         nodes.append(helper.make_node("Relu", [f"m{layer}"], [f"r{layer}"]))
         name = f"r{layer}"
-    shapes = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", width]) for n in ("x", name)]
-    graph = helper.make_graph(nodes, "dense", shapes[:1], shapes[1:], weights)
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", *shape.row]) for n in ("x", name)]
+    made = helper.make_model(
+        helper.make_graph(nodes, "layers", ends[:1], ends[1:], weights),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=9,
+    )
     onnx.checker.check_model(made)
     return bytes(made.SerializeToString())
 
@@ -60,19 +79,20 @@ def session_of(path: Path, target: Target = ONE_THREAD) -> OnnxSession:
     return OnnxRuntime().load(Variant(format="onnx", path=str(path)), target, threads, 0, 0)
 
 
-def dense(folder: Path, microseconds: float, width: int = 256, target: Target = ONE_THREAD) -> Model:
-    """Make a dense model that takes about `microseconds` here."""
-    folder = folder / f"dense-{microseconds:g}-{target.name}"
-    rows = np.random.default_rng(1).standard_normal((ROWS, width)).astype(np.float32)
+def layered(folder: Path, microseconds: float, shape: Shape = DENSE, target: Target = ONE_THREAD) -> Model:
+    """Make a model of layers that takes about `microseconds` here."""
+    name = f"{shape.operator} {microseconds:g} µs"
+    folder = folder / f"{shape.operator}-{shape.weights[0]}-{microseconds:g}-{target.name}"
+    rows = np.random.default_rng(1).standard_normal((ROWS, *shape.row)).astype(np.float32)
     _write_rows(folder, {"x": rows})
-    path, layers, median = folder / "dense.onnx", max(1, round(microseconds / 8 * (256 / width) ** 2)), 0.0
-    for _ in range(5):
-        path.write_bytes(dense_bytes(layers, width))
+    path, layers, median = folder / "model.onnx", 1, 0.0
+    for _ in range(6):
+        path.write_bytes(onnx_bytes(shape, layers))
         median = _median_s(path, target, rows) * 1e6
         if 0.75 <= median / microseconds <= 1.3:
             break
         layers = max(1, round(layers * microseconds / median))
-    return Model(f"ONNX {microseconds:g} µs", path, folder, target, median / 1e6)
+    return Model(name, path, folder, target, median / 1e6)
 
 
 def _median_s(path: Path, target: Target, rows: Array) -> float:

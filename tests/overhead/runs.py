@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from figure import Figure
-from made import dense
+from made import CONVOLUTION, layered
 
 from harness.analyse.reader import RunReader, open_run
 from harness.analyse.seconds import seconds_by_purpose
@@ -77,7 +77,7 @@ def digits(folder: Path, budget_s: float = 60.0) -> list[Figure]:
 
 def slow_models(folder: Path, budget_s: float = 30.0) -> list[Figure]:
     """Run two models of 4 and 8 ms on two targets without a suite."""
-    models = [dense(folder, 4_000, 512), dense(folder, 8_000, 512)]
+    models = [layered(folder, each, CONVOLUTION) for each in (4_000, 8_000)]
     paths = [model.path.rename(folder / f"slow-{number}.onnx") for number, model in enumerate(models)]
     done = finished([*map(str, paths)], folder, budget_s, ["cpu-onnx", "cpu-onnx-1t"])
     rows = done.ranking.rows

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from figure import Figure, median
-from made import Model, dense, torch_cnn, trial
+from made import Model, layered, torch_cnn, trial
 
 from harness.launch.base import Terms, run_job
 from harness.launch.process import ProcessLauncher
@@ -20,7 +20,7 @@ _SHORT_S = 0.01
 def starts(folder: Path, repetitions: int = 5) -> list[Figure]:
     """Compare the wall time of the shortest trial as a fork of a template and as a fresh process, alternating."""
     figures = []
-    for model, high in ((dense(folder, 10), 0.6), (torch_cnn(folder), 0.25)):
+    for model, high in ((layered(folder, 10), 0.6), (torch_cnn(folder), 0.25)):
         forked, fresh = _walls(model, folder, repetitions)
         ratios = [ours / theirs for ours, theirs in zip(forked, fresh, strict=True)]
         said = f"medians: {np.median(forked):.3f} s, {np.median(fresh):.3f} s"

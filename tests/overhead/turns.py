@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from figure import Figure, median, spread
-from made import SCENARIO, Model, dense, trial
+from made import CONVOLUTION, SCENARIO, Model, layered, trial
 
 from harness.evidence.folder import LATENCY, ROUND, START, read_requests
 from harness.launch.base import Terms, run_job
@@ -53,7 +53,7 @@ def handover(folder: Path, seconds: float = 2.0) -> list[Figure]:
 
     Two processes of a 10 µs model; the requests at a turn's start that do not count are part of it.
     """
-    model, launcher, terms = dense(folder, 10), ProcessLauncher(), Terms(folder)
+    model, launcher, terms = layered(folder, 10), ProcessLauncher(), Terms(folder)
     job = trial(model, seconds, SHORTEST_TURN_S, cpu=min(os.sched_getaffinity(0)))
     with launcher.block([(job, terms)]) as ready:
         table = [Start(ready, _new(folder / f"seat-{place}"), job, terms) for place in range(2)]
@@ -88,7 +88,7 @@ def twins(folder: Path, repetitions: int = 8, seconds: float = 0.5) -> list[Figu
     much less. Squared, it is the part of the trials that are needed for the same decision.
     """
     figures = []
-    for model in (dense(folder, 20), dense(folder, 4_500)):
+    for model in (layered(folder, 20), layered(folder, 4_500, CONVOLUTION)):
         ways = {"rounds": _in_rounds, "after": _one_after_the_other}
         logs: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
         for number in range(repetitions):

@@ -70,7 +70,6 @@ def test_a_failed_cell_is_not_run_again_and_publishes_nothing(suite):
         (P50, 0),
         ("memory_peak_mib = { weight = 1, target = 1, limit = 100000 }\n", 1),
         ("load_ms = { weight = 1, target = 0.001, limit = 100000 }\n", 1),
-        ("first_inference_ms = { weight = 1, target = 0.001, limit = 100000 }\n", 1),
     ],
 )
 def test_a_policy_about_starts_or_memory_gets_a_fresh_process_in_each_block(suite, objective, cold):

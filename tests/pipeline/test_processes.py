@@ -19,12 +19,12 @@ from .scripted import Suites, Watching, raced, row, run
 REAL = 'latency_ms = {}\nclock = "real"\n'
 OBJECTIVES = "latency_p50_ms = { weight = 1, target = 0.01, limit = 100 }\n"
 MEMORY = "memory_peak_mib = { weight = 1, target = 1, limit = 100000 }\n"
-BUDGET = 6.0
+BUDGET = 5.0
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory):
-    """Run two good cells on the real clock, and one that crashes at its 151st inference, in 6 s.
+    """Run two good cells on the real clock, and one that crashes at its 151st inference, in 5 s.
 
     Its first process makes about a hundred; a window of 0.2 s, the shortest, has two hundred.
     """
@@ -44,7 +44,7 @@ def done(tmp_path_factory: pytest.TempPathFactory):
 def test_good_cells_are_ranked_and_the_bad_one_is_named(done):
     ranked, _ = done
     assert [r.candidate for r in ranked.ranking.rows] == ["a", "b", "bad"]
-    assert {r.status for r in ranked.ranking.rows[:2]} <= {"measured", "undecided"}, "six seconds are not much"
+    assert {r.status for r in ranked.ranking.rows[:2]} <= {"measured", "undecided"}, "five seconds are not much"
     bad = row(ranked, "bad")
     assert (bad.status, bad.failure, bad.metrics) == ("failed", "crash", {})
     assert [trial.outcome.status for trial in open_run(ranked.folder).trials("bad@anywhere")] == ["failed"]
@@ -110,7 +110,7 @@ def test_blocks_keep_to_the_budget_and_it_is_said(done):
     ranked, watching = done
     spent = sum(read_block(ranked.folder, n).wall_s for n in range(len(list((ranked.folder / "blocks").iterdir()))))
     assert spent <= 1.1 * BUDGET
-    assert "the budget of 6 s ended it after" in read_race(ranked.folder).ended
+    assert "the budget of 5 s ended it after" in read_race(ranked.folder).ended
     heard = [kind for kind, what in watching.heard if kind == "block" or "the budget is" in str(what)]
     assert heard[0] == "say" and heard[1:] and set(heard[1:]) == {"block"}
 

@@ -13,6 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from harness.pipeline.request import Request, open_new
+from harness.pipeline.run import run
+
 TIMEOUT_S = 120.0
 Scripts = Mapping[str, Mapping[str, object]]
 
@@ -65,6 +68,13 @@ def run_cli(*args: object, env: Mapping[str, str] | None = None) -> subprocess.C
     return subprocess.run(
         command(*args), capture_output=True, text=True, timeout=TIMEOUT_S, env={**os.environ, **(env or {})}
     )
+
+
+def run_here(suite: Path, out: Path) -> Path:
+    """Run a suite from this process, which saves a start of the command line; returns its run folder."""
+    folder, record = open_new(Request([str(suite)], out=out))
+    run(folder, record)
+    return folder
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from harness.evidence.run import read_run
 from harness.pipeline.conclude import conclude
 from harness.pipeline.run import run as run_pipeline
 
-from .helpers import damage, only_run, outcomes, ranking, rows, run_cli, write_suite
+from .helpers import damage, outcomes, ranking, rows, run_cli, run_here, write_suite
 
 TRIAL = "cells/a@place/trial-02"
 
@@ -24,9 +24,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make one finished run: two candidates, two blocks."""
     base = tmp_path_factory.mktemp("damage")
     suite = write_suite(base, {"a": {}, "b": {"latency_ms": 2.0}}, trials=2)
-    done = run_cli("run", suite, "--out", base / "out")
-    assert done.returncode == 0, done.stderr
-    return only_run(base / "out")
+    return run_here(suite, base / "out")
 
 
 @pytest.fixture
@@ -148,9 +146,7 @@ def whole_labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     suite = write_suite(base / "s", {"a": {}, "b": {}}, trials=2)
     np.savez(suite.parent / "data.npz", x=rng.integers(0, 9, (500, 1)).astype("float32"), labels=np.zeros(500))
     suite.write_text(suite.read_text().replace("[dataset.synthetic]\nrows = 32", '[dataset]\npath = "data.npz"'))
-    done = run_cli("run", suite, "--out", base / "out")
-    assert done.returncode == 0, done.stderr
-    return only_run(base / "out")
+    return run_here(suite, base / "out")
 
 
 @pytest.fixture
@@ -175,8 +171,7 @@ def test_a_damaged_dataset_is_made_again_from_the_same_rows(whole_labelled: Path
 def run_once(tmp_path: Path) -> tuple[Path, Path]:
     """Make a finished run of one candidate; returns it and the candidate's file."""
     suite = write_suite(tmp_path / "s", {"a": {}})
-    assert run_cli("run", suite, "--out", tmp_path / "out").returncode == 0
-    return only_run(tmp_path / "out"), tmp_path / "s" / "a.fake.toml"
+    return run_here(suite, tmp_path / "out"), tmp_path / "s" / "a.fake.toml"
 
 
 def test_the_staged_artefact_outlives_the_users_file(tmp_path: Path) -> None:
