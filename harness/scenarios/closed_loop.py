@@ -74,6 +74,8 @@ def warm_up(infer: Infer, feeds: Iterator[Any], clock: Clock, rule: WarmUpRule, 
         steady = len(previous) >= window and _agree(previous, current)
         if steady or spent >= limit_ns:
             return WarmUp(steady, count, spent, max(float(np.median(current)), 1.0))
+        if current.sum() < together_ns / 4:  # the first requests were slow ones: windows go by time, not by number
+            window = max(fewest, math.ceil(together_ns / 2 / max(float(np.median(current)), 1.0)))
         previous = current
 
 

@@ -51,9 +51,9 @@ class Template:
     def _fork(self, folder: Path, root: Path, fds: list[int]) -> int:
         """Fork a worker and send its process id; returns its pidfd."""
         log, status, *pipe = fds
-        pid = os.fork()
+        template, pid = os.getpid(), os.fork()
         if pid == 0:
-            self._become_worker(log, status)
+            self._become_worker(template, log, status)
             end(work(folder, root, Turns((pipe[0], pipe[1]) if pipe else None), fresh=False))
         pidfd = os.pidfd_open(pid)
         self._status[pidfd] = (pid, status)
@@ -62,10 +62,10 @@ class Template:
         socket.send_fds(self._channel, [str(pid).encode()], [pidfd])
         return pidfd
 
-    def _become_worker(self, log: int, status: int) -> None:
-        """Leave everything of the template behind, in the forked process."""
+    def _become_worker(self, template: int, log: int, status: int) -> None:
+        """Leave everything of the template (a process id) behind, in the forked process."""
         os.setsid()
-        os.environ[PARENT_VARIABLE] = str(os.getppid())
+        os.environ[PARENT_VARIABLE] = str(template)
         die_with_parent()
         os.dup2(log, 1)
         os.dup2(log, 2)

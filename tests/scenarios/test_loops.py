@@ -83,7 +83,7 @@ def test_warm_up_ends_with_the_first_two_windows_that_agree():
     slow_start = Model(*[4 * MS] * 8, *[3 * MS] * 5, *[2 * MS] * 5, MS)
     found = warmed(slow_start, fraction=0.0, least_seconds=0.04)
     assert found.steady and found.median_ns == MS
-    assert found.samples == 3 + 5 * 5  # a look of 3, then windows of 5 at 4, 3, 2, 1 and 1 ms
+    assert found.samples == 3 + 4 * 5 + 2 * 20  # a look of 3, windows of 5 at 4, 3, 2 and 1 ms, and two of 20 ms each
 
 
 @pytest.mark.parametrize(("second_ns", "steady"), [(540 * MS, True), (560 * MS, False)])
@@ -95,6 +95,13 @@ def test_a_transient_of_a_quarter_of_a_second_is_seen_through():
     """Two windows of a few milliseconds within it would agree with each other."""
     found = warmed(Model(*[20 * MS] * 12, *repeat(MS, 5000)), seconds=10.0)
     assert found.steady and found.median_ns == MS
+
+
+def test_slow_first_requests_do_not_make_the_windows_short():
+    """Windows go by time: thirteen requests, sized by 20 ms each, would last 26 ms and agree within the transient."""
+    found = warmed(Model(*[20 * MS] * 3, *[2 * MS] * 150, *repeat(MS, 9000)), seconds=10.0)
+    assert found.steady and found.median_ns == MS
+    assert found.spent_ns < 2e9
 
 
 def test_a_model_that_never_settles_is_called_unsteady_at_the_limit():
