@@ -24,7 +24,7 @@ from harness.spec.wire import Trial
 
 ROWS = 64
 SCENARIO = "interactive"
-ONE_THREAD = load_target("cpu-onnx-1t")
+ONE_THREAD, ALL_CPUS = load_target("cpu-onnx-1t"), load_target("cpu-onnx")
 
 
 class Model(NamedTuple):
@@ -104,20 +104,20 @@ def _median_s(path: Path, target: Target, rows: Array) -> float:
     return float(np.median(durations(timed(session.infer, feeds, count, session.clock)))) / 1e9
 
 
-def torch_cnn(folder: Path) -> Model:
-    """Take the small convolutional network of the suite `digits`, as torch runs it on one thread."""
+def torch_cnn(folder: Path, threads: int = 1, candidate: str = "cnn-small") -> Model:
+    """Take a convolutional network of the suite `digits`, as torch runs it."""
     import torch
 
     from harness.suites.digits.data import load
 
     suite, file = load_suite("digits")
-    path = file.parent / next(each.path for each in suite.candidate if each.name == "cnn-small" and each.path)
+    path = file.parent / next(each.path for each in suite.candidate if each.name == candidate and each.path)
     rows = load()["inputs"]["pixels"][:ROWS]
     target = load_target("cpu-torch")
-    target = msgspec.structs.replace(target, options={**target.options, "intra_op_threads": 1})
-    folder = folder / "torch"
+    target = msgspec.structs.replace(target, options={**target.options, "intra_op_threads": threads})
+    folder = folder / f"torch-{candidate}-{threads}"
     _write_rows(folder, {"pixels": rows})
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     module, tensor = torch.export.load(path).module(), torch.from_numpy(rows[:1])
     took = []
     with torch.inference_mode():
@@ -125,7 +125,7 @@ def torch_cnn(folder: Path) -> Model:
             begin = time.perf_counter()
             module(tensor)
             took.append(time.perf_counter() - begin)
-    return Model("torch CNN", path, folder, target, float(np.median(took)))
+    return Model(f"torch {candidate}", path, folder, target, float(np.median(took)))
 
 
 def _write_rows(folder: Path, rows: dict[str, Array]) -> None:

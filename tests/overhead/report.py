@@ -12,7 +12,7 @@ from pathlib import Path
 
 from figure import Figure, text
 from loop import fidelity, large_analysis, parent_cpu, recording
-from rounds import fidelity_in_rounds
+from rounds import fidelity_in_rounds, fidelity_of_threads
 from runs import digits, sizes, slow_models
 from starts import command_line, starts
 from turns import handover, slices, twins
@@ -27,6 +27,7 @@ FIGURES: dict[str, Callable[[Path], list[Figure]]] = {
     "handover": handover,
     "starts": starts,
     "rounds": fidelity_in_rounds,
+    "threads": fidelity_of_threads,
     "twins": twins,
     "digits": digits,
     "slow": slow_models,

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 from figure import Figure, median
-from made import CONVOLUTION, SCENARIO, Model, layered, torch_cnn, trial
+from made import ALL_CPUS, CONVOLUTION, SCENARIO, Model, layered, torch_cnn, trial
 
 from harness.evidence.folder import ROUND, read_requests
 from harness.launch.base import OnPhase, Terms
@@ -174,8 +174,8 @@ def _p50s(latency: Array, number: Array, kinds: Sequence[str], kind: str, cycles
     return np.array([np.median(latency[np.isin(number, each)]) for each in turns])
 
 
-def fidelity_in_rounds(folder: Path, repetitions: int = 7, cycles: int = 5) -> list[Figure]:
-    """Compare models of about 10 µs, 1 ms and 10 ms and one of torch, each in new processes every time.
+def fidelity_in_rounds(folder: Path) -> list[Figure]:
+    """Compare models of about 10 µs, 1 ms and 10 ms and one of torch, each on one thread.
 
     The one of 1 ms with dense layers is the hardest case: its weights are as large as the caches that all processes
     share.
@@ -187,6 +187,23 @@ def fidelity_in_rounds(folder: Path, repetitions: int = 7, cycles: int = 5) -> l
         layered(folder, 1_000),
         layered(folder, 10_000, CONVOLUTION),
     ]
+    return _compared(models, folder)
+
+
+def fidelity_of_threads(folder: Path) -> list[Figure]:
+    """Compare models on all CPUs: idle threads of the process that had the turn before may still spin."""
+    cpus = len(os.sched_getaffinity(0))
+    models = [
+        torch_cnn(folder, cpus),
+        torch_cnn(folder, cpus, "cnn-wide"),
+        layered(folder, 1_000, CONVOLUTION, ALL_CPUS),
+        layered(folder, 10_000, CONVOLUTION, ALL_CPUS),
+    ]
+    return _compared(models, folder)
+
+
+def _compared(models: Sequence[Model], folder: Path, repetitions: int = 7, cycles: int = 5) -> list[Figure]:
+    """Compare these models in new processes again and again."""
     found = [repetition(models, folder, cycles, seed) for seed in range(repetitions)]
     figures = []
     for place, model in enumerate(models):

@@ -75,7 +75,7 @@ def digits(folder: Path, budget_s: float = 60.0) -> list[Figure]:
     return [_share("sampling ÷ measuring, suite digits", finished(["digits"], folder, budget_s), 0.6)]
 
 
-def slow_models(folder: Path, budget_s: float = 30.0) -> list[Figure]:
+def slow_models(folder: Path, budget_s: float = 60.0) -> list[Figure]:
     """Run two models of 4 and 8 ms on two targets without a suite."""
     models = [layered(folder, each, CONVOLUTION) for each in (4_000, 8_000)]
     paths = [model.path.rename(folder / f"slow-{number}.onnx") for number, model in enumerate(models)]
