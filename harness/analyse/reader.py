@@ -1,7 +1,7 @@
 """All the evidence of a run, read once and kept up to date while the run goes on."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from harness.analyse.cells import CellEvidence, entry
@@ -22,7 +22,6 @@ from harness.evidence.run import (
     read_run,
     trial_folder,
 )
-from harness.scenarios.base import kind
 from harness.score.records import Entry
 from harness.score.words import listed
 from harness.spec.arrays import Array
@@ -97,12 +96,6 @@ class RunReader:
         """Return trials and cold trials by the first `through` blocks; the first cold one is from before them."""
         trials = [trial for trial in self.trials(cell) if through is None or trial.block < through]
         return trials, [trial for trial in self.cold(cell) if through is None or trial.block <= through]
-
-    def has_tails(self, names: Sequence[str], samples: int) -> bool:
-        """Whether every trial of these cells has samples enough for the extreme percentile."""
-        timed = [s.name for s in self.record.suite.scenario if kind(s).times_requests]
-        windows = [w for name in names for t in self.trials(name) for s in timed for w in t.windows(s)]
-        return all(window.samples >= samples for window in windows)
 
     def hosts(self) -> tuple[tuple[dict[str, Fact], int], ...]:
         """Return each host that trials ran on, with the number of trials, most first."""

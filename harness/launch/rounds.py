@@ -26,7 +26,7 @@ class Start(NamedTuple):
     folder: Path
     job: Job
     terms: Terms
-    every: int = 1
+    every: float = 1.0
 
 
 class _Seat:
@@ -88,7 +88,7 @@ def take_turns(starts: Sequence[Start], order: Order, on_phase: OnPhase = lambda
         while any(not (seat.ended or seat.done) for seat in seats):
             for place in order(number, len(seats)):
                 seat = seats[place]
-                if not (seat.ended or seat.done) and number % seat.every == 0:
+                if not (seat.ended or seat.done) and has_turn(number, seat.every):
                     seat.give()
                     seat.wait(on_phase)
             number += 1
@@ -96,6 +96,11 @@ def take_turns(starts: Sequence[Start], order: Order, on_phase: OnPhase = lambda
             if not seat.ended:
                 seat.give()
         return [seat.job.finish() if seat.ended else seat.job.wait(on_phase) for seat in seats]
+
+
+def has_turn(number: int, every: float) -> bool:
+    """Whether a job that takes a turn in every `every`-th round (1.6: in five of eight) takes one in this round."""
+    return number == 0 or int(number / every) > int((number - 1) / every)
 
 
 @contextmanager

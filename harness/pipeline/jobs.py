@@ -79,8 +79,8 @@ class Jobs:
 
     def trial(self, cell: Cell, prepared: PreparedCell, planned: plan.Planned, sizing: Sizing) -> Trial:
         """Make the job of a planned trial."""
-        stretch = sizing.stretch[planned.cell]
-        factors = [stretch, *[min(stretch, 1.0)] * (len(self._suite.scenario) - 1)]
+        others = [min(sizing.stretch[planned.cell], 1.0)] * (len(self._suite.scenario) - 1)
+        factors = [self._window_s(cell, prepared, sizing) / self._suite.scenario[0].seconds, *others]
         scenarios = tuple(map(_scaled, self._suite.scenario, factors))
         job = self._trial(cell, prepared, scenarios)
         turn = self.turn(cell, prepared, sizing)
@@ -95,9 +95,16 @@ class Jobs:
 
     def turn(self, cell: Cell, prepared: PreparedCell, sizing: Sizing) -> plan.Turn:
         """Return the turns of a cell's trial."""
-        first, speed = self._suite.scenario[0], prepared.speed or Speed()
-        request_s = cost_of(speed, first.name, 0, 0.0).request_s
-        return plan.turn(first.seconds * sizing.stretch[cell.name], first.seconds * sizing.typical, request_s)
+        typical_s = self._suite.scenario[0].seconds * sizing.typical
+        return plan.turn(self._window_s(cell, prepared, sizing), typical_s, self._request_s(prepared))
+
+    def _window_s(self, cell: Cell, prepared: PreparedCell, sizing: Sizing) -> float:
+        """Return the seconds of a cell's first window; a slow model's holds two requests at least."""
+        least_s = plan.LEAST_REQUESTS * self._request_s(prepared)
+        return max(self._suite.scenario[0].seconds * sizing.stretch[cell.name], least_s)
+
+    def _request_s(self, prepared: PreparedCell) -> float:
+        return cost_of(prepared.speed or Speed(), self._suite.scenario[0].name, 0, 0.0).request_s
 
     def _trial(self, cell: Cell, prepared: PreparedCell, scenarios: tuple[Scenario, ...]) -> Trial:
         assert prepared.variant is not None, "a prepared cell has a variant"
@@ -134,7 +141,7 @@ class Sizes:
 
     def __init__(self, record: RunRecord, prepared: Prepared, reader: RunReader) -> None:
         self._suite, self._prepared, self._reader = record.suite, prepared, reader
-        self._wanted, self._look = plan.wanted_blocks(record.suite, record.quick), plan.first_look(record.quick)
+        self._wanted = plan.wanted_blocks(record.suite, record.quick)
         self._windows, self._cold = windows_of(record.suite.scenario), needs_cold(record.suite.policy)
         self._samples = samples_needed(highest_percentile(record.suite.policy))
         self.ready = [name for name, cell in prepared.cells.items() if cell.status == "ok"]
@@ -146,7 +153,9 @@ class Sizes:
     def next(self, alive: Sequence[str], done: int, spent_s: float, needed: int | None = None) -> Sizing:
         """Return the sizing of the next block; `needed`: requests that each trial should have, if not the policy's."""
         room_s = plan.room(self._budget_s, spent_s, self.blocks - done, self._reader.block_seconds(done - 1))
-        costs = self._costs(alive, self._look, done, needed)  # a row that leaves at the first look has its tail by then
+        costs = self._costs(
+            alive, plan.FIRST_LOOK, done, needed
+        )  # a row that leaves at the first look has its tail by then
         stretch = plan.stretches(costs, self._windows, room_s)
         return Sizing(stretch, sorted(stretch.values())[len(stretch) // 2])
 

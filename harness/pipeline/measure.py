@@ -42,7 +42,7 @@ class Measuring:
         self._names = tuple(cell.name for cell in self._reader.cells)
         self._sizes = Sizes(record, prepared, self._reader)
         self._blocks = Blocks(folder, record, prepared, self._reader, observer, places)
-        self._rule = rule_of(self._policy, self._budget.race, self._budget.max_trials, plan.first_look(record.quick))
+        self._rule = rule_of(self._policy, self._budget.race, self._budget.max_trials, plan.FIRST_LOOK)
         self._drops: list[Drop] = []
         self._decision: racing.Decision | None = None
         self._resting: set[str] = set()

@@ -12,6 +12,8 @@ from harness.spec.suite import Suite
 BLOCKS, QUICK_BLOCKS = 5, 3
 """How many blocks windows are sized for, at least."""
 FEWEST_BLOCKS = 2
+FIRST_LOOK = 3
+"""After how many blocks a cell may be dropped."""
 SHORTEST = 0.1
 """The fraction of a scenario's seconds from which on a window is worth its process."""
 LEAST_REQUESTS = 2
@@ -40,11 +42,6 @@ def block(names: Sequence[str], seed: int, number: int) -> tuple[Planned, ...]:
     order = np.random.default_rng([seed, number]).permutation(len(names))
     start = number * len(names)
     return tuple(Planned(names[i], number, start + position) for position, i in enumerate(order))
-
-
-def first_look(quick: bool) -> int:
-    """Return after how many blocks a cell may be dropped."""
-    return 3
 
 
 class Cost(NamedTuple):
@@ -142,7 +139,7 @@ class Turn(NamedTuple):
     """How long a cell's turns are (s), and in which rounds it takes one: every `every`-th."""
 
     seconds: float
-    every: int
+    every: float
 
 
 def turn(window_s: float, typical_s: float, request_s: float) -> Turn:
@@ -155,7 +152,7 @@ def turn(window_s: float, typical_s: float, request_s: float) -> Turn:
     fewest = 8 if request_s <= 0.02 else 1
     seconds = max(window_s / rounds, fewest * request_s)
     own = max(1, round(window_s / seconds))
-    return Turn(seconds, max(1, round(rounds / own)))
+    return Turn(seconds, max(1.0, rounds / own))
 
 
 def groups(names: Sequence[str], memory_bytes: Mapping[str, int], free_bytes: int) -> tuple[tuple[str, ...], ...]:

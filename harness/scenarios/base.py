@@ -72,14 +72,12 @@ class MeasuredWindow(NamedTuple):
 class ScenarioMetrics(NamedTuple):
     """What one trial says of one scenario, by metric key without prefix.
 
-    `counts` are the samples behind a value. `rates` are the ways the model was run: for each window the
-    throughput (1/s) and every latency percentile (ms), which is what a price is put on.
+    `counts` are the samples behind a value; `quantiles` tells which percentiles the scenario times.
     """
 
     values: dict[str, float]
     quantiles: dict[str, Quantile]
     counts: dict[str, int]
-    rates: tuple[dict[str, float], ...]
 
 
 class Kind(Protocol):
@@ -108,15 +106,11 @@ def percentiles(window: MeasuredWindow) -> dict[str, Quantile]:
 
 
 def throughput_metrics(windows: Sequence[MeasuredWindow]) -> ScenarioMetrics:
-    """Return the throughput, batch size and percentiles of the fastest window, and the rates of every window."""
+    """Return the throughput, batch size and percentiles of the fastest window."""
     found = [(window.record, percentiles(window)) for window in windows]  # refuses a window that took no time
-    rates = tuple(
-        {"throughput_per_s": _throughput(record), **{key: quantile.value for key, quantile in latency.items()}}
-        for record, latency in found
-    )
     record, quantiles = max(found, key=lambda each: _throughput(each[0]))
     values = {"throughput_per_s": _throughput(record), "best_batch_size": float(record.batch_size)}
-    return ScenarioMetrics(values, quantiles, {"throughput_per_s": record.samples}, rates)
+    return ScenarioMetrics(values, quantiles, {"throughput_per_s": record.samples})
 
 
 def _throughput(window: Window) -> float:

@@ -35,12 +35,12 @@ class _SingleStream:
 
     def metrics(self, scenario: SingleStream, windows: Sequence[MeasuredWindow]) -> ScenarioMetrics:
         """Return every percentile with its interval, the mean, and the throughput."""
-        values, quantiles, counts, rates = throughput_metrics(windows)
+        values, quantiles, counts = throughput_metrics(windows)
         record = windows[-1].record
         values |= {key: quantile.value for key, quantile in quantiles.items()}
         values["latency_mean_ms"] = record.elapsed_ns / record.samples / NS_PER_MS
         counts |= {key: record.samples for key in (*quantiles, "latency_mean_ms")}
-        return ScenarioMetrics(values, quantiles, counts, rates)
+        return ScenarioMetrics(values, quantiles, counts)
 
 
 KIND = _SingleStream()

@@ -12,21 +12,17 @@ import numpy as np
 from scipy import special
 
 from harness.spec.arrays import Floats
-from harness.stats.quantiles import Quantile
 
 
 class TrialEstimate(NamedTuple):
-    """A value with its interval, the numbers of samples and trials, and the source of the interval.
-
-    `basis` is "between" (spread over trials) or "within" (uncertainty of each trial's own number).
-    """
+    """A value with its interval over trials, and the numbers of samples and trials."""
 
     value: float
     low: float
     high: float
     n: int
     trials: int
-    basis: Literal["within", "between"]
+    basis: Literal["between"] = "between"
 
 
 def over_trials(
@@ -41,33 +37,7 @@ def over_trials(
     trials = _checked(values)
     logs = log and bool(np.all(trials > 0))
     half = _half_width(np.log(trials) if logs else trials, confidence)
-    return TrialEstimate(*_interval(_centre(trials, logs), half, half, logs), n or trials.size, trials.size, "between")
-
-
-def within_trials(per_trial: Sequence[Quantile], n: int) -> TrialEstimate:
-    """Combine the trials' intervals of their own percentile; differences between processes are ignored.
-
-    Half-widths are independent errors of the k terms of a mean: sqrt(sum of squares) / k, per end, on logs
-    where everything is positive. An end that is unbounded in any trial stays unbounded.
-    """
-    values = _checked([each.value for each in per_trial])
-    k = values.size
-    logs = bool(np.all(values > 0)) and all(each.low > 0 or math.isinf(each.low) for each in per_trial)
-    below = math.hypot(*(_distance(each.low, each.value, logs) for each in per_trial)) / k
-    above = math.hypot(*(_distance(each.value, each.high, logs) for each in per_trial)) / k
-    return TrialEstimate(*_interval(_centre(values, logs), below, above, logs), n, k, "within")
-
-
-def combine(per_trial: Sequence[Quantile], n: int, confidence: float = 0.95) -> TrialEstimate:
-    """Return a percentile over trials with the wider, at each end, of the between- and within-trial intervals.
-
-    `n` counts the samples of all trials. `basis` names the wider of the two intervals. With one trial the
-    interval is unbounded. Raises `ValueError` for no trials.
-    """
-    between = over_trials([each.value for each in per_trial], confidence, n=n)
-    within = within_trials(per_trial, n)
-    wider = within if _width(within) > _width(between) else between
-    return wider._replace(low=min(between.low, within.low), high=max(between.high, within.high))
+    return TrialEstimate(*_interval(_centre(trials, logs), half, half, logs), n or trials.size, trials.size)
 
 
 def _checked(values: Sequence[float]) -> Floats:
@@ -92,21 +62,8 @@ def _half_width(values: Floats, confidence: float) -> float:
     return critical * float(values.std(ddof=1)) / math.sqrt(k)
 
 
-def _distance(low: float, high: float, logs: bool) -> float:
-    if math.isinf(low) or math.isinf(high):
-        return math.inf
-    return math.log(high / low) if logs else high - low
-
-
 def _interval(centre: float, below: float, above: float, logs: bool) -> tuple[float, float, float]:
     """Give a centre with the ends at these distances from it; an end too large for a float is infinite."""
     if not logs:
         return centre, centre - below, centre + above
     return centre, centre * math.exp(-below), centre * math.exp(above) if above < 709.0 else math.inf
-
-
-def _width(of: TrialEstimate) -> float:
-    """Return a width for comparing estimates of one quantity; infinite when an end is unbounded."""
-    if of.low > 0 and math.isfinite(of.high):
-        return math.log(of.high / of.low)
-    return of.high - of.low if of.low < 0 or of.value <= 0 else math.inf

@@ -6,13 +6,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from harness.evidence.files import save_array
 from harness.evidence.folder import PREDICTIONS, EventLog
 from harness.runtimes import feeds as feeding
-from harness.runtimes.base import Feed, ModelError, Session, load_runtime, main_output, preload
+from harness.runtimes.base import Feed, ModelError, Runtime, Session, load_runtime, main_output, preload
 from harness.scenarios.base import kind
 from harness.spec.arrays import Array
 from harness.spec.diagnostics import Diagnostic, diagnostic
@@ -27,6 +29,16 @@ _PREDICT_BATCH = 64
 _MARK_NS = 1_000_000_000
 
 
+class _Loaded(NamedTuple):
+    """A loaded model: its runtime and session, how long loading took, and resident memory before and after."""
+
+    runtime: Runtime
+    session: Session
+    load_ns: int
+    memory: Memory
+    pids: tuple[int, ...]
+
+
 def run_trial(job: Trial, folder: Path, log: EventLog, turns: Turns, fresh: bool = True) -> Outcome:
     """Go through the phases of a trial and return its outcome. `fresh`: this process is a new interpreter.
 
@@ -35,6 +47,44 @@ def run_trial(job: Trial, folder: Path, log: EventLog, turns: Turns, fresh: bool
     """
     ledger = Ledger("import")
     use_cpus(job.cpus)
+    loaded = _load(job, log, ledger)
+    session = loaded.session
+    with session.scope():
+        ledger.begin("waiting")
+        turns.next()
+        ledger.begin("first")
+        arrays, notes, first_ns = _first(job, session, log)
+        bench = TrialBench(job, log, session, arrays, turns, ledger, first_ns)
+        with quiet_gc():
+            for scenario in job.scenarios:
+                kind(scenario).execute(scenario, bench)
+        memory = _used(loaded.memory, bench.inputs_bytes)
+        files = _end(job, folder, log, ledger, bench, session, arrays)
+    ledger.begin("waiting")
+    log.mark("close")
+    turns.finish()
+    ledger.begin("other")
+    files |= bench.write(folder)
+    ledger.begin("")
+    return Outcome(
+        status="ok",
+        pids=loaded.pids,
+        fresh=fresh,
+        spent=dict(ledger.spent),
+        load_ns=loaded.load_ns,
+        first_inference_ns=first_ns,
+        windows=tuple(bench.windows),
+        memory=memory,
+        scheduling=SchedulingCounters(**bench.counters),
+        files=files,
+        versions=loaded.runtime.versions(),
+        settings={"gc": "frozen and disabled in measured windows", "turn_s": job.turn_s},
+        notes=(*notes, *bench.notes),
+    )
+
+
+def _load(job: Trial, log: EventLog, ledger: Ledger) -> _Loaded:
+    """Import the runtime and load the model; raises ModelError where that is not possible."""
     log.mark("import")
     runtime = load_runtime(job.target.runtime)
     if problem := runtime.unavailable(job.target):
@@ -48,56 +98,40 @@ def run_trial(job: Trial, folder: Path, log: EventLog, turns: Turns, fresh: bool
     load_ns = time.perf_counter_ns() - begin
     pids = tuple(getattr(session, "pids", ())) or (os.getpid(),)
     log.mark("loaded", pids=pids)
-    loaded = memory_bytes("VmRSS")
-    with session.scope():
-        ledger.begin("waiting")
-        turns.next()
-        ledger.begin("first")
-        arrays, notes, first_ns = _first(job, session, log)
-        bench = TrialBench(job, log, session, arrays, turns, ledger, first_ns)
-        with quiet_gc():
-            for scenario in job.scenarios:
-                kind(scenario).execute(scenario, bench)
-        memory = Memory(
-            baseline_bytes=baseline,
-            loaded_bytes=loaded,
-            peak_bytes=memory_bytes("VmHWM"),
-            anon_bytes=memory_bytes("RssAnon"),
-            pss_bytes=pss_bytes(),
-            inputs_bytes=bench.inputs_bytes,
-        )
-        files: dict[str, int] = {}
-        if job.predict:
-            ledger.begin("predict")
-            predictions = _predict(job, session, arrays, first_ns, log)
-            if predictions is not None:
-                files[PREDICTIONS] = save_array(folder / PREDICTIONS, predictions)
-            else:
-                text = "no quality is known: outputs differ in shape from row to row"
-                bench.note(diagnostic("quality_unknown", text))
-        else:
-            _last(session, arrays, log)
-    ledger.begin("waiting")
-    log.mark("close")
-    turns.finish()
-    ledger.begin("other")
-    files |= bench.write(folder)
-    ledger.begin("")
-    return Outcome(
-        status="ok",
-        pids=pids,
-        fresh=fresh,
-        spent=dict(ledger.spent),
-        load_ns=load_ns,
-        first_inference_ns=first_ns,
-        windows=tuple(bench.windows),
-        memory=memory,
-        scheduling=SchedulingCounters(**bench.counters),
-        files=files,
-        versions=runtime.versions(),
-        settings={"gc": "frozen and disabled in measured windows", "turn_s": job.turn_s},
-        notes=(*notes, *bench.notes),
+    memory = Memory(baseline_bytes=baseline, loaded_bytes=memory_bytes("VmRSS"))
+    return _Loaded(runtime, session, load_ns, memory, pids)
+
+
+def _used(before: Memory, inputs_bytes: int) -> Memory:
+    """Add what the process needed while it measured."""
+    return msgspec.structs.replace(
+        before,
+        peak_bytes=memory_bytes("VmHWM"),
+        anon_bytes=memory_bytes("RssAnon"),
+        pss_bytes=pss_bytes(),
+        inputs_bytes=inputs_bytes,
     )
+
+
+def _end(
+    job: Trial,
+    folder: Path,
+    log: EventLog,
+    ledger: Ledger,
+    bench: TrialBench,
+    session: Session,
+    arrays: Mapping[str, Array],
+) -> dict[str, int]:
+    """Predict the dataset where that is asked for, else check the outputs once more; returns file → size in bytes."""
+    if not job.predict:
+        _last(session, arrays, log)
+        return {}
+    ledger.begin("predict")
+    predictions = _predict(job, session, arrays, int(bench.row_ns), log)
+    if predictions is None:
+        bench.note(diagnostic("quality_unknown", "no quality is known: outputs differ in shape from row to row"))
+        return {}
+    return {PREDICTIONS: save_array(folder / PREDICTIONS, predictions)}
 
 
 @contextmanager
@@ -148,14 +182,14 @@ def _last(session: Session, arrays: Mapping[str, Array], log: EventLog) -> None:
     feeding.check_finite(session.infer(feed))
 
 
-def _predict(job: Trial, session: Session, arrays: Mapping[str, Array], first_ns: int, log: EventLog) -> Array | None:
+def _predict(job: Trial, session: Session, arrays: Mapping[str, Array], row_ns: int, log: EventLog) -> Array | None:
     """Return the main output for every row of the dataset; None where its shape differs from row to row.
 
     A slow model gets batches of about a second, and each of them is marked: its deadline is then for one batch, not for
     the whole dataset.
     """
     fixed, rows = feeding.fixed_batch(session.inputs), feeding.rows_in(arrays)
-    size = fixed or max(1, min(_PREDICT_BATCH, _MARK_NS // max(first_ns, 1)))
+    size = fixed or max(1, min(_PREDICT_BATCH, _MARK_NS // max(row_ns, 1)))
     log.mark("predict")
     parts, marked_ns = [], time.perf_counter_ns()
     for start in range(0, rows, size):

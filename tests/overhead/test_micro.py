@@ -12,7 +12,6 @@ import pytest
 from harness.probes.base import Probes
 from harness.scenarios.closed_loop import timed
 from harness.stats.quantiles import summarise
-from harness.stats.stopping import precise_enough
 
 COUNT = 10_000
 
@@ -42,11 +41,6 @@ def test_hot_loop_around_nothing(benchmark):
 
 
 @pytest.mark.benchmark(group="between chunks")
-def test_checking_precision_of_16k_samples(benchmark):
-    samples = np.sort(np.random.default_rng(0).integers(1, 1 << 20, 16_384))
-    benchmark(lambda: precise_enough(samples, 0.99, 0.05))
-
-
 @pytest.mark.benchmark(group="parent")
 def test_one_sample_of_all_probes(benchmark):
     probes = Probes()

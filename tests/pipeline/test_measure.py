@@ -154,7 +154,7 @@ def test_launchers_that_do_not_take_turns_run_their_trials_alone(suite):
 
 def test_a_block_says_how_often_each_cell_takes_a_turn(suite, monkeypatch):
     """A request of 200 ms makes a turn of its own, one in ten of the rounds that others have."""
-    rests: dict[str, int] = {}
+    rests: dict[str, float] = {}
 
     def seen(starts: list[Start], order, on_phase):
         rests.update({start.job.candidate.name: start.every for start in starts})
@@ -166,7 +166,7 @@ def test_a_block_says_how_often_each_cell_takes_a_turn(suite, monkeypatch):
     monkeypatch.setattr(blocks, "take_turns", seen)
     folder, record = suite({"fast": 1.0, "slow": 200.0}, most=3, seconds=2.0, budget=30.0)
     run(folder, raced(record, "off"), TakesTurns())
-    assert rests["fast"] == 1 and rests["slow"] > 3
+    assert 1 <= rests["fast"] < 1.5 and rests["slow"] > 3
     job = read_job(trial_folder(folder, "slow@anywhere", 0))
     (window,) = read_outcome(trial_folder(folder, "slow@anywhere", 0)).windows
     assert window.rounds == round(job.scenarios[0].seconds / job.turn_s) == window.samples

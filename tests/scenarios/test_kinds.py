@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import cycle, repeat
 from pathlib import Path
 
@@ -76,11 +75,6 @@ def test_latency_and_throughput_come_from_the_evidence(tmp_path: Path) -> None:
     assert found.values["latency_p99_ms"] == 3.0
     assert found.quantiles["latency_p99_ms"].value == 3.0
     assert found.counts["latency_p99_ms"] == found.counts["latency_mean_ms"] == len(taken)
-    assert found.rates == ({"throughput_per_s": found.values["throughput_per_s"], **_values(found.quantiles)},)
-
-
-def _values(quantiles: Mapping[str, object]) -> dict[str, float]:
-    return {key: quantile.value for key, quantile in quantiles.items()}
 
 
 @pytest.mark.parametrize(("bound", "noted"), [(None, 0), (1, 0), (4, 1)])
@@ -126,8 +120,6 @@ def test_offline_counts_the_best_batch_size(tmp_path: Path) -> None:
     bench = executed(scenario, cost=lambda rows: (9 + rows) * MS)
     found = kind(scenario).metrics(scenario, bench.saved(tmp_path))
     assert found.values == {"throughput_per_s": pytest.approx(16 / 0.025), "best_batch_size": 16.0}
-    assert [rate["throughput_per_s"] for rate in found.rates] == pytest.approx([1 / 0.010, 4 / 0.013, 16 / 0.025])
-    assert [rate["latency_p50_ms"] for rate in found.rates] == [10.0, 13.0, 25.0]
     assert found.quantiles == {}
     assert found.counts == {"throughput_per_s": bench.windows[2].samples}
 

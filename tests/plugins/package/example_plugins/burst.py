@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import Struct
 
 from harness.evidence.folder import LATENCY, START
-from harness.scenarios.base import NS_PER_MS, Bench, MeasuredWindow, ScenarioMetrics, percentiles, throughput_metrics
+from harness.scenarios.base import NS_PER_MS, Bench, MeasuredWindow, ScenarioMetrics, percentiles
 from harness.scenarios.closed_loop import durations, timed, warm_up
 from harness.spec.metrics import Metric
 from harness.spec.ranges import Count, Positive
@@ -68,7 +68,7 @@ class _Burst:
         quantiles, samples = percentiles(window), window.record.samples
         values = {key: quantile.value for key, quantile in quantiles.items()} | {FIRST: float(first.mean()) / NS_PER_MS}
         counts = dict.fromkeys(quantiles, samples) | {FIRST: len(first)}
-        return ScenarioMetrics(values, quantiles, counts, throughput_metrics(windows).rates)
+        return ScenarioMetrics(values, quantiles, counts)
 
 
 class _Catalogued(NamedTuple):
