@@ -123,7 +123,11 @@ class Measuring:
             self._drop_infeasible(entries)
         if self._alive():
             self._drop_worse(list(entries.values()))
-        self._open = any(is_open(entries[name], self._record.suite.policy) for name in self._alive())
+        self._open = any(self._is_open(entries[name]) for name in self._alive())
+
+    def _is_open(self, entry: Entry) -> bool:
+        """Whether more blocks may still judge an entry; bare models are measured until their p99 has both ends."""
+        return is_open(entry, self._record.suite.policy, to_the_end=self._record.synthetic_policy)
 
     def _drop_infeasible(self, entries: dict[str, Entry]) -> None:
         alive, blocks = self._alive(), self._done
@@ -152,7 +156,10 @@ class Measuring:
         if self._rule.mode != "off":
             self._resting |= set(self._named(self._decision.data_limited))
         ratio = single_log_metric(self._policy) is not None
-        self._drops += [_as_drop(drop, self._names, self._done, ratio) for drop in self._decision.eliminated]
+        gone = self._decision.eliminated
+        if self._record.synthetic_policy:  # without a suite, each row is wanted with its tail
+            gone = tuple(drop for drop in gone if not self._is_open(entries[drop.cell]))
+        self._drops += [_as_drop(drop, self._names, self._done, ratio) for drop in gone]
 
     def _why_end(self) -> str:
         """Say why measuring ends here; empty when it goes on."""

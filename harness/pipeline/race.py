@@ -97,10 +97,13 @@ def broken_limit(entry: Entry, policy: Policy, level: float) -> tuple[str, float
     return None
 
 
-def is_open(entry: Entry, policy: Policy) -> bool:
-    """Whether the evidence cannot judge some limit or objective of the entry yet, as more requests could."""
-    found = [estimate(entry, key) for key in keys_of(policy)]
-    return any(each is not None and not each.settled for each in found)
+def is_open(entry: Entry, policy: Policy, to_the_end: bool = False) -> bool:
+    """Whether the evidence cannot judge some limit or objective of the entry yet, for want of requests.
+
+    `to_the_end`: also where a percentile has no upper end because trials differ, which more blocks may mend.
+    """
+    found = [each for key in keys_of(policy) if (each := estimate(entry, key)) is not None]
+    return any(not each.settled or (to_the_end and not each.bounded) for each in found)
 
 
 def rule_of(policy: Policy, mode: Mode, blocks: int, first_look: int) -> Rule:
