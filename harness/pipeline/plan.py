@@ -11,12 +11,16 @@ from harness.spec.suite import Suite
 
 BLOCKS, QUICK_BLOCKS = 5, 3
 """How many blocks windows are sized for, at least."""
-FEWEST_BLOCKS = 2
+FEWEST_BLOCKS, MOST_BLOCKS = 2, 10
+SETUP_FRACTION = 0.15
+"""More blocks are planned as long as starting and loading take no more than this part of the budget."""
 FIRST_LOOK = 3
 """After how many blocks a cell may be dropped."""
 SHORTEST = 0.1
 """The fraction of a scenario's seconds from which on a window is worth its process."""
 LEAST_REQUESTS = 2
+SLOW_S = 0.004
+"""From here on a request fills the caches within itself, and none at the start of a turn is left out."""
 TURN_S, SHORTEST_TURN_S, TURNS = 0.025, 0.005, 50
 """A turn is a fiftieth of a window, but between 5 and 25 ms; longer for requests that take longer."""
 MEMORY_FRACTION = 0.6
@@ -70,10 +74,16 @@ class Windows(NamedTuple):
 
 
 def planned_blocks(costs: Sequence[Cost], windows: Windows, budget_s: float, wanted: int) -> int:
-    """Return how many blocks the budget buys, at most `wanted`, two at least."""
+    """Return how many blocks the budget buys, two at least: `wanted`, more where processes start fast.
+
+    Of two ways to spend the same seconds, more and shorter trials bound a percentile better: between k trials the
+    variance has k - 1 degrees of freedom.
+    """
     shortest = math.fsum(windows.cost_s(cost, SHORTEST) for cost in costs)
+    setup_s = math.fsum(cost.setup_s for cost in costs)
     affordable = int(budget_s / shortest) if shortest > 0 else wanted
-    return max(FEWEST_BLOCKS, min(wanted, affordable))
+    cheap = int(SETUP_FRACTION * budget_s / setup_s) if setup_s > 0 else wanted
+    return max(FEWEST_BLOCKS, min(affordable, max(wanted, min(cheap, MOST_BLOCKS))))
 
 
 def wanted_blocks(suite: Suite, quick: bool) -> int:
@@ -149,7 +159,7 @@ def turn(window_s: float, typical_s: float, request_s: float) -> Turn:
     than a turn makes the turn longer, and the cell then rests in some rounds.
     """
     rounds = max(1, round(typical_s / min(TURN_S, max(SHORTEST_TURN_S, typical_s / TURNS))))
-    fewest = 8 if request_s <= 0.02 else 1
+    fewest = 8 if request_s <= SLOW_S else 1
     seconds = max(window_s / rounds, fewest * request_s)
     own = max(1, round(window_s / seconds))
     return Turn(seconds, max(1.0, rounds / own))

@@ -85,17 +85,23 @@ def test_the_cost_of_a_trial_in_literal_numbers():
 
 def test_the_number_of_blocks_in_literal_numbers():
     shortest = A_SECOND.cost_s(QUICK, plan.SHORTEST)  # 0.836 s
-    assert plan.planned_blocks([QUICK] * 2, A_SECOND, 100.0, 5) == 5
+    assert plan.planned_blocks([QUICK] * 2, A_SECOND, 30.0, 5) == 5
+    assert plan.planned_blocks([QUICK] * 2, A_SECOND, 53.4, 5) == 8, "processes start in a second: eight take 15 %"
+    assert plan.planned_blocks([QUICK] * 2, A_SECOND, 1000.0, 5) == plan.MOST_BLOCKS
     assert plan.planned_blocks([QUICK] * 2, A_SECOND, 7 * shortest, 5) == 3
     assert plan.planned_blocks([QUICK] * 2, A_SECOND, 0.1, 5) == plan.FEWEST_BLOCKS
     assert plan.planned_blocks([], A_SECOND, 0.1, 5) == 5
 
 
 @given(FIELDS, WINDOWS, st.floats(0.1, 1e4), st.floats(0.0, 1e4), st.integers(2, 30))
-def test_blocks_fit_the_budget_are_no_more_than_wanted_and_grow_with_it(field, windows, budget_s, more_s, wanted):
+def test_blocks_fit_the_budget_are_more_than_wanted_only_where_cheap_and_grow_with_it(
+    field, windows, budget_s, more_s, wanted
+):
     costs = list(field.values())
     blocks = plan.planned_blocks(costs, windows, budget_s, wanted)
-    assert plan.FEWEST_BLOCKS <= blocks <= wanted
+    assert plan.FEWEST_BLOCKS <= blocks <= max(wanted, plan.MOST_BLOCKS)
+    setup_s = math.fsum(cost.setup_s for cost in costs)
+    assert blocks <= max(wanted, plan.FEWEST_BLOCKS) or blocks * setup_s <= plan.SETUP_FRACTION * budget_s * (1 + 1e-9)
     shortest = math.fsum(windows.cost_s(cost, plan.SHORTEST) for cost in costs)
     assert blocks == plan.FEWEST_BLOCKS or blocks * shortest <= budget_s * (1 + 1e-9)
     assert blocks <= plan.planned_blocks(costs, windows, budget_s + more_s, wanted)
@@ -105,7 +111,7 @@ def test_blocks_fit_the_budget_are_no_more_than_wanted_and_grow_with_it(field, w
 def test_a_budget_of_the_seconds_wanted_buys_the_blocks_that_are_wanted(field, windows, wanted):
     costs = list(field.values())
     seconds = plan.seconds_wanted(costs, windows, wanted)
-    assert plan.planned_blocks(costs, windows, seconds * (1 + 1e-9), wanted) == wanted
+    assert plan.planned_blocks(costs, windows, seconds * (1 + 1e-9), wanted) >= wanted
 
 
 def total(field, windows, stretch):
@@ -198,7 +204,7 @@ def test_a_cell_sees_the_same_moments_as_the_typical_one(window_s, typical_s, re
 @given(SECONDS, st.floats(1e-5, 20.0))
 def test_a_turn_is_a_fiftieth_of_the_window_but_holds_eight_requests(window_s, request_s):
     turn = plan.turn(window_s, window_s, request_s)
-    requests = 8 if request_s <= 0.02 else 1
+    requests = 8 if request_s <= plan.SLOW_S else 1
     assert turn.seconds >= min(window_s, requests * request_s) * (1 - 1e-9)
     plain = min(plan.TURN_S, max(plan.SHORTEST_TURN_S, window_s / plan.TURNS))
     assert turn.seconds <= max(1.5 * plain, window_s if window_s < plain else 0.0, requests * request_s) * (1 + 1e-9)
@@ -210,7 +216,8 @@ def test_a_turn_is_a_fiftieth_of_the_window_but_holds_eight_requests(window_s, r
         (1.0, 1.0, 0.0001, 0.02, 1),
         (10.0, 10.0, 0.0001, 0.025, 1),
         (0.1, 0.1, 0.0001, 0.005, 1),
-        (1.0, 1.0, 0.01, 0.08, 50 / 12),  # eight requests of 10 ms: it rests in three of four rounds
+        (1.0, 1.0, 0.004, 0.032, 50 / 31),  # eight requests of 4 ms: it rests in two of five rounds
+        (1.0, 1.0, 0.01, 0.02, 1),
         (5.0, 1.0, 0.01, 0.1, 1),  # a longer window has longer turns
         (1.0, 1.0, 0.5, 0.5, 25),
         (5.0, 1.0, 5.0, 5.0, 50),
