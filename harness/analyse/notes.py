@@ -5,6 +5,7 @@ from contextlib import suppress
 from datetime import date
 from statistics import fmean
 
+from harness.analyse.devices import is_exclusive
 from harness.analyse.reader import RunReader
 from harness.analyse.requests import disturbed_share
 from harness.analyse.trials import TrialMetrics, host_fractions
@@ -41,7 +42,15 @@ def notes_of(reader: RunReader, race: RaceRecord, policy: Policy | None) -> list
             f"ranked by another policy than the race was run by; {', '.join(names)} had left that race before its end"
         )
         notes.append(diagnostic("other_policy", text, cells=[*names]))
-    return [*notes, *race.notes, *_money(reader.record), *_host(reader), *reader.notes()]
+    return [*notes, *race.notes, *_money(reader.record), *_host(reader), *_exclusive(reader), *reader.notes()]
+
+
+def _exclusive(reader: RunReader) -> list[Diagnostic]:
+    """Say which cells ran one after another because their GPU takes one process at a time."""
+    cold = {cell.name: reader.cold(cell.name)[:1] for cell in reader.cells}
+    names = [name for name, each in cold.items() for trial in each if is_exclusive(trial.outcome)]
+    text = f"{listed(names)} ran one after another, not in turns: their GPU takes one process at a time"
+    return [diagnostic("gpu_exclusive", text, cells=[*names])] if names else []
 
 
 def _host(reader: RunReader) -> list[Diagnostic]:

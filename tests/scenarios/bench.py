@@ -48,7 +48,7 @@ class FakeBench:
             turn_s=turn_s,
             warm_up=warm_up or WarmUpRule(),
         )
-        self.fixed_batch, self.row_ns = fixed_batch, row_ns
+        self.fixed_batch, self.row_ns, self.device_ns = fixed_batch, row_ns, None
         self.now, self.calls, self.asked = 0, 0, []
         self.steps: list[tuple[str, int]] = []
         self.windows: list[Window] = []
