@@ -28,6 +28,10 @@ SETTLED_S = 1.0
 CONTEXT_BYTES = 600 << 20
 """What a CUDA context and its libraries take beside torch's allocator, where NVML does not show the process."""
 _MIB, _NS = 1 << 20, 1e9
+_NEEDED = {
+    *("t_ns", "utilisation", "process_memory_bytes", "power_w", "energy_mj"),
+    *("sm_clock_mhz", "clock_reasons", "other_processes"),
+}
 
 
 class Watched(NamedTuple):
@@ -60,7 +64,7 @@ class Watched(NamedTuple):
 def watched(trial: TrialMetrics) -> Watched | None:
     """Return what NVML recorded beside a trial; None where it did not, or of another GPU than the trial ran on."""
     record, columns = _record(trial.outcome), read_telemetry(trial.folder, PROBE)
-    if record is None or not columns or _another(trial.outcome, record):
+    if record is None or not columns.keys() >= _NEEDED or _another(trial.outcome, record):
         return None
     return Watched(record.facts, columns, _windows(trial))
 

@@ -39,6 +39,7 @@ class FakeBench:
         turn_s: float = 0.025,
         row_ns: float = MS,
         warm_up: WarmUpRule | None = None,
+        device_ns: int | None = None,
     ) -> None:
         self.job = Trial(
             candidate=Candidate(name="c", path="c.fake.toml"),
@@ -54,6 +55,8 @@ class FakeBench:
         self.windows: list[Window] = []
         self.arrays: dict[str, Mapping[str, np.ndarray]] = {}
         self.notes: list[Diagnostic] = []
+        if device_ns is not None:
+            self.device_ns = lambda count: np.full(count, device_ns, dtype=np.int64)
         self._times = iter(times or repeat(None))
         self._cost, self._read_ns, self._shared, self._others_ns = cost, read_ns, shared, others_ns
         self._measuring = False
