@@ -57,8 +57,8 @@ class Watched(NamedTuple):
 
     @property
     def shared(self) -> bool:
-        """Whether processes that are not this run's were seen on the GPU while it was measured."""
-        return bool((self.measured("other_processes") > 0).any())
+        """Whether processes that are not this run's were seen on the GPU beside the trial."""
+        return bool((self.columns["other_processes"] > 0).any())
 
 
 def watched(trial: TrialMetrics) -> Watched | None:

@@ -56,14 +56,18 @@ def _exclusive(reader: RunReader) -> list[Diagnostic]:
 def _host(reader: RunReader) -> list[Diagnostic]:
     """Say once what the host did beside the trials: slices that it disturbed, stolen time, other processes' time.
 
-    Other processes are told by trials that ran alone: in a block of forks, other cells' processes are among them.
+    Other processes are told by trials that ran alone: in a block that takes turns, other cells' processes are among
+    them.
     """
     trials = {c.name: [t for t in reader.trials(c.name) if t.outcome.status == "ok"] for c in reader.cells}
     fractions = [
-        (t, found) for each in trials.values() for t in each if (found := host_fractions(t.folder)) is not None
+        (name, t, found)
+        for name, each in trials.items()
+        for t in each
+        if (found := host_fractions(t.folder)) is not None
     ]
-    alone = [found.others for trial, found in fractions if trial.outcome.fresh]
-    steal = fmean(found.steal for _, found in fractions) if fractions else None
+    alone = [found.others for name, trial, found in fractions if trial.outcome.fresh and reader.alone(name, trial.block)]
+    steal = fmean(found.steal for *_, found in fractions) if fractions else None
     others = fmean(alone) if alone else None
     shares = {name: share for name, each in trials.items() if (share := _share(each)) is not None}
     whole = [name for name, share in shares.items() if share == 1.0]

@@ -11,6 +11,7 @@ from harness.probes.nvml_device import COMPUTE_MODES, chosen, reason, throttling
 from harness.spec.wire import Fact
 
 _POWER_INSTANT = 186  # NVML_FI_DEV_POWER_INSTANT; older bindings do not name it
+_SLOWLY = 4
 _FINAL = (3, 4, 13, 25)  # not supported, no permission, function not found, argument version mismatch
 
 
@@ -42,7 +43,8 @@ class NvmlProbe:
     """One GPU: use, memory, power, energy, clocks, temperature, reasons of low clocks, processes.
 
     `utilisation` is NVML's: the share of the last 1/6 to 1 s in which any kernel ran, not how much of the GPU it used.
-    On a MIG instance, memory and processes are the instance's, all else the whole GPU's. `api` stands in for pynvml.
+    On a MIG instance, memory and processes are the instance's, all else the whole GPU's. What changes slowly, or takes
+    NVML long, is read in every fourth sample only. `api` stands in for pynvml.
     """
 
     period_s = 0.05
@@ -65,7 +67,7 @@ class NvmlProbe:
         self._pids: frozenset[int] = frozenset()
         self._own: dict[int, bool] = {}
         self._others: dict[int, str] = {}
-        self._seen, self._bits, self._instant, self._open = False, 0, False, False
+        self._seen, self._bits, self._samples, self._instant, self._open = False, 0, 0, False, False
 
     def about(self, device: str) -> None:
         """Say which device the job's target names; asked before anything else."""
@@ -101,8 +103,10 @@ class NvmlProbe:
     def sample(self) -> list[float | int | None]:
         """Read the GPU once."""
         ask, gpu, api = self._nvml.ask, self._gpu, self._nvml.api
-        use, memory = ask("nvmlDeviceGetUtilizationRates", gpu), ask("nvmlDeviceGetMemoryInfo", self._part)
-        own, others = self._processes()
+        use, slowly = ask("nvmlDeviceGetUtilizationRates", gpu), self._samples % _SLOWLY == 0
+        self._samples += 1
+        memory = ask("nvmlDeviceGetMemoryInfo", self._part) if slowly else None
+        own, others = self._processes() if slowly else (None, None)
         return [
             None if use is None else use.gpu / 100,
             None if memory is None else int(memory.used),
@@ -110,8 +114,8 @@ class NvmlProbe:
             self._power_w(),
             ask("nvmlDeviceGetTotalEnergyConsumption", gpu),
             ask("nvmlDeviceGetClockInfo", gpu, api.NVML_CLOCK_SM),
-            ask("nvmlDeviceGetClockInfo", gpu, api.NVML_CLOCK_MEM),
-            ask("nvmlDeviceGetTemperature", gpu, api.NVML_TEMPERATURE_GPU),
+            ask("nvmlDeviceGetClockInfo", gpu, api.NVML_CLOCK_MEM) if slowly else None,
+            ask("nvmlDeviceGetTemperature", gpu, api.NVML_TEMPERATURE_GPU) if slowly else None,
             self._reasons(),
             others,
         ]

@@ -23,6 +23,7 @@ DEVICE = torch.device("cuda:0")
 BUILDERS = "harness.suites.sizes.models"
 INPUTS = {
     "resnet50": {"image": "Nx3x224x224:float32:normal"},
+    "vit_b16": {"image": "Nx3x224x224:float32:normal"},
     "cross_encoder": {"input_ids": "Nx256:int64:0..30521", "attention_mask": "Nx256:int64:1"},
 }
 _FEEDS = 8
@@ -123,7 +124,7 @@ def target(precision: str = "fp16", **options: Any) -> Target:
     return Target(name="gpu", description="a GPU", runtime="torch", device="cuda", precision=precision, options=options)
 
 
-def trial(model: str, seconds: float, place: Target) -> Trial:
+def trial(model: str, seconds: float, place: Target, fresh: bool = True, turn_s: float = 0.025) -> Trial:
     """Return the job that measures a model of the suites for some seconds in a process of its own."""
     builder = f"{BUILDERS}:{model}"
     return Trial(
@@ -132,6 +133,8 @@ def trial(model: str, seconds: float, place: Target) -> Trial:
         variant=Variant(format="torch", builder=builder),
         scenarios=(SingleStream(name="interactive", seconds=seconds),),
         synthetic=Synthetic(rows=_FEEDS, inputs=INPUTS[model]),
+        fresh=fresh,
+        turn_s=turn_s,
     )
 
 

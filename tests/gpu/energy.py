@@ -81,8 +81,32 @@ def _costs(probe: NvmlProbe) -> list[Figure]:
         probe.sample()
         took.append(1e3 * (time.perf_counter() - begin))
     cpu_ms = 1e3 * (time.process_time() - before) / 40
-    said = f"CPU {cpu_ms:.2f} ms; first sample {dict(zip(probe.columns, own, strict=True))}"
-    return [median("one sample of NVML", took, 0, 15, "ms", said)]
+    said = f"CPU {cpu_ms:.2f} ms; first sample {dict(zip(probe.columns, own, strict=True))}\n{_each(probe)}"
+    return [median("one sample of NVML, three of four without what takes long", took, 0, 15, "ms", said)]
+
+
+def _each(probe: NvmlProbe, times: int = 15) -> str:
+    """Say what each function of NVML takes."""
+    api, gpu, said = probe._nvml.api, probe._gpu, []
+    calls = {
+        "nvmlDeviceGetUtilizationRates": (gpu,),
+        "nvmlDeviceGetMemoryInfo": (gpu,),
+        "nvmlDeviceGetComputeRunningProcesses": (gpu,),
+        "nvmlDeviceGetFieldValues": (gpu, [186]),
+        "nvmlDeviceGetPowerUsage": (gpu,),
+        "nvmlDeviceGetTotalEnergyConsumption": (gpu,),
+        "nvmlDeviceGetClockInfo": (gpu, api.NVML_CLOCK_SM),
+        "nvmlDeviceGetTemperature": (gpu, api.NVML_TEMPERATURE_GPU),
+        "nvmlDeviceGetCurrentClocksEventReasons": (gpu,),
+    }
+    for name, arguments in calls.items():
+        took = []
+        for _ in range(times):
+            begin = time.perf_counter()
+            probe._nvml.ask(name, *arguments)
+            took.append(1e3 * (time.perf_counter() - begin))
+        said.append(f"{name.removeprefix('nvmlDeviceGet')} {np.median(took):.3f}")
+    return "ms each: " + ", ".join(said)
 
 
 def _period(probe: NvmlProbe, seconds: float = 2.0) -> list[Figure]:

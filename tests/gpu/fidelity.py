@@ -23,7 +23,7 @@ CASES = (
     Case("resnet50", 1, "graph"),
     Case("cross_encoder", 1, "graph"),
 )
-ROUNDS, STRETCH_S = 6, 0.25
+ROUNDS, STRETCH_S = 12, 0.12
 
 
 def host(folder: Path, out: Path) -> list[Figure]:
@@ -74,8 +74,8 @@ def device(folder: Path, out: Path) -> list[Figure]:
 
             runs: dict[str, Callable[[], float]] = {
                 "ours": lambda: _device_s(found, feeds),  # noqa: B023
-                "theirs": lambda: do_bench(waiting, warmup=20, rep=200, return_mode="median") / 1e3,  # noqa: B023
-                "queued": lambda: do_bench(call, warmup=20, rep=200, return_mode="median") / 1e3,  # noqa: B023
+                "theirs": lambda: do_bench(waiting, warmup=20, rep=120, return_mode="median") / 1e3,  # noqa: B023
+                "queued": lambda: do_bench(call, warmup=20, rep=120, return_mode="median") / 1e3,  # noqa: B023
             }
             pairs = _interleaved(runs)
         queued = [{"ours": pair["ours"], "theirs": pair["queued"]} for pair in pairs]

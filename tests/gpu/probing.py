@@ -18,7 +18,7 @@ from harness.launch.sampler import Sampler
 from harness.probes.base import Probes
 from harness.spec.wire import Outcome
 
-SECONDS, STRETCH_S = 12.0, 0.5
+SECONDS, STRETCH_S = 14.0, 0.3
 
 
 class _NoSampler:
@@ -39,7 +39,7 @@ def probing(folder: Path, out: Path) -> list[Figure]:
     ended: list[Outcome] = []
     waiting = threading.Thread(target=lambda: ended.append(running.wait(lambda phase: None)))
     waiting.start()
-    stretches = _switched(folder, running, waiting)
+    stretches, cpu_share = _switched(folder, running, waiting)
     waiting.join()
     outcome = ended[0]
     assert outcome.status == "ok", outcome.message
@@ -52,27 +52,36 @@ def probing(folder: Path, out: Path) -> list[Figure]:
     ]
     assert len(ratios) >= 5, f"only {len(ratios)} pairs: {len(start)} requests"
     said = f"p50 {np.median(latency) / 1e6:.4f} ms, {len(latency)} requests; facts {_short(outcome)}"
-    return [median("p50 with NVML probing ÷ without, neighbouring half seconds", ratios, 0.99, 1.01, note=said)]
+    return [
+        median("p50 with NVML probing ÷ without, neighbouring stretches", ratios, 0.99, 1.01, note=said),
+        median("parent's CPU while NVML is sampled", cpu_share, 0, 10, "% of a core"),
+    ]
 
 
-def _switched(folder: Path, running: object, waiting: threading.Thread) -> list[tuple[int, int, bool]]:
-    """Probe and do not probe in turns until the job ends; returns begin, end (ns) and whether it was probed."""
+def _switched(
+    folder: Path, running: object, waiting: threading.Thread
+) -> tuple[list[tuple[int, int, bool]], list[float]]:
+    """Probe and do not probe in turns until the job ends.
+
+    Returns begin, end (ns) and whether it was probed, of each stretch, and the parent's CPU in those that were (%).
+    """
     with mock.patch("harness.probes.base.plugins.names", lambda group: ("nvml",)):
         probes = Probes("cuda")
     probes.start(running._pids)  # type: ignore[attr-defined]
-    stretches, number = [], 0
+    stretches, cpu_share, number = list[tuple[int, int, bool]](), list[float](), 0
     while waiting.is_alive():
-        begin, probed = time.perf_counter_ns(), number % 2 == 0
+        begin, used, probed = time.perf_counter_ns(), time.process_time(), number % 2 == 0
         own = folder / f"probe-{number}"
         own.mkdir()
         sampler = Sampler(own, probes) if probed else None
         time.sleep(STRETCH_S)
         if sampler is not None:
             sampler.stop()
+            cpu_share.append(100e9 * (time.process_time() - used) / (time.perf_counter_ns() - begin))
         stretches.append((begin, time.perf_counter_ns(), probed))
         number += 1
     probes.close()
-    return stretches
+    return stretches, cpu_share
 
 
 def _median(start: np.ndarray, latency: np.ndarray, begin: int, end: int, probed: bool) -> float:

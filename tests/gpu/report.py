@@ -15,7 +15,7 @@ import time
 import traceback
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "overhead")]
+sys.path.append(str(Path(__file__).resolve().parents[1] / "overhead"))
 
 import torch  # noqa: E402
 from figure import Figure, text  # noqa: E402
@@ -25,6 +25,7 @@ FIGURES = {
     "host": "fidelity:host",
     "device": "fidelity:device",
     "probing": "probing:probing",
+    "sharing": "sharing:sharing",
     "watched": "whole:watched_energy",
     "run": "whole:ranked",
 }
