@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 
 from harness.evidence.folder import LATENCY, ROUND, START
@@ -23,7 +24,7 @@ Infer = Callable[[Any], Any]
 _FIRST_LOOK = 3
 _FEWEST = 5
 _FEW_TOLERANCE = 0.1
-_LOOK_FRACTION, _WINDOW_FRACTION = 0.25, 0.125
+_LOOK_FRACTION, _WINDOW_FRACTION, _LATER = 0.25, 0.125, 0.3
 _OVERRUN = 3.0
 _SETTLED_NS, _SLOW_NS, _FEWEST_SETTLING = 500_000, 4_000_000, 3
 
@@ -53,6 +54,13 @@ class WarmUp(NamedTuple):
     samples: int
     spent_ns: int
     median_ns: float
+
+
+def later(rule: WarmUpRule) -> WarmUpRule:
+    """Return the rule for a process that an earlier window has warmed: only what a batch size brings is new to it."""
+    return msgspec.structs.replace(
+        rule, least_seconds=_LATER * rule.least_seconds, limit_seconds=_LATER * rule.limit_seconds
+    )
 
 
 def warm_up(infer: Infer, feeds: Iterator[Any], clock: Clock, rule: WarmUpRule, seconds: float) -> WarmUp:
@@ -152,9 +160,10 @@ def settling(per_sample_ns: float) -> int:
 
 def run_window(bench: Bench, scenario: str, name: str, batch_size: int, length: Length) -> None:
     """Warm up, measure one window of requests of `batch_size` rows, and keep its evidence as `name`."""
-    feeds = bench.feeds(batch_size)
-    with bench.warming(name):
-        warmed = warm_up(bench.infer, feeds, bench.clock, bench.job.warm_up, length.seconds)
+    feeds, rule = bench.feeds(batch_size), bench.job.warm_up
+    with bench.warming(name) as warmed_before:
+        rule = later(rule) if warmed_before else rule
+        warmed = warm_up(bench.infer, feeds, bench.clock, rule, length.seconds)
     with bench.measuring(name):
         found = measure(bench, feeds, length, warmed.median_ns)
     latency = durations(found.stamps)
