@@ -26,7 +26,7 @@ _FEWEST = 5
 _FEW_TOLERANCE = 0.1
 _LOOK_FRACTION, _WINDOW_FRACTION, _LATER = 0.25, 0.125, 0.3
 _OVERRUN = 3.0
-_SETTLED_NS, _SLOW_NS, _FEWEST_SETTLING = 500_000, 4_000_000, 3
+_SETTLED_NS, _SLOW_NS, _FEWEST_SETTLING = 500_000, 20_000_000, 3
 
 
 def timed(infer: Infer, feeds: Iterator[Any], count: int, clock: Clock) -> Integers:

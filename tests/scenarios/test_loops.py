@@ -141,7 +141,7 @@ def test_requests_at_the_start_of_a_shared_turn_do_not_count():
 
 
 @pytest.mark.parametrize(
-    ("request_ns", "not_counted"), [(10 * US, 50), (500 * US, 3), (MS, 1), (4 * MS, 1), (5 * MS, 0), (5_000 * MS, 0)]
+    ("request_ns", "not_counted"), [(10 * US, 50), (500 * US, 3), (MS, 1), (20 * MS, 1), (21 * MS, 0), (5_000 * MS, 0)]
 )
 def test_how_many_do_not_count_is_a_matter_of_scale(request_ns, not_counted):
     assert settling(request_ns) == not_counted
