@@ -23,8 +23,9 @@ _PURPOSE_OF = {
 def seconds_by_purpose(reader: RunReader) -> dict[str, float]:
     """Return wall seconds of a run by purpose; together they are preparation and all blocks.
 
-    `start` is a process's start and the import of its runtime (a template's too), `load` includes the first inference, `uncounted` are
-    the first requests of turns, `parent` is what remains of the blocks: templates, deciding, reading evidence.
+    `start` is a process's start and the import of its runtime (a template's too), `load` includes the first
+    inference, `uncounted` are the first requests of turns, `parent` is what remains of the blocks: deciding, reading
+    evidence.
     """
     outcomes = _outcomes(reader)
     parts: list[Mapping[str, float]] = [{"prepare": reader.prepared.spent_s}]

@@ -55,7 +55,7 @@ class SharingJob(RunningJob, Protocol):
         """Whether its process has ended; what it started may still hold the pipes that turns go by."""
 
     def pause(self, paused: bool) -> None:
-        """Stop all its threads, or let them go on: idle threads of a runtime spin, and take a core from the next one."""
+        """Stop all its threads, or let them go on: idle ones of a runtime spin, and take a core from the next job."""
 
     def finish(self, late: bool = False) -> Outcome:
         """End the job if it has not ended, and return its outcome, which is also in the folder."""
