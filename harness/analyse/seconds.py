@@ -16,6 +16,7 @@ _PURPOSE_OF = {
     "uncounted": "uncounted",
     "predict": "other",
     "other": "other",
+    "write": "exit",
 }
 """What a child's time counts as. Its waiting is left out: meanwhile other cells run, whose time is counted."""
 
@@ -24,8 +25,8 @@ def seconds_by_purpose(reader: RunReader) -> dict[str, float]:
     """Return wall seconds of a run by purpose; together they are preparation and all blocks.
 
     `start` is a process's start and the import of its runtime (a template's too), `load` includes the first
-    inference, `uncounted` are the first requests of turns, `parent` is what remains of the blocks: deciding, reading
-    evidence.
+    inference, `uncounted` are the first requests of turns, `exit` includes writing the evidence, `parent` is what
+    remains of the blocks: deciding, reading evidence.
     """
     outcomes = _outcomes(reader)
     parts: list[Mapping[str, float]] = [{"prepare": reader.prepared.spent_s}]

@@ -22,8 +22,8 @@ LEAST_REQUESTS = 2
 FEW, SLOW_S, VERY_SLOW_S = 16, 0.02, 0.1
 """A turn holds 16 requests, so that the first, which finds the caches filled by others, is one of few that are left
 out. From 20 ms on none is left out, and 4 requests hide what it lost from the median; from 100 ms on one does."""
-TURN_S, SHORTEST_TURN_S, TURNS = 0.025, 0.005, 50
-"""A turn is a fiftieth of a window, but between 5 and 25 ms; longer for requests that take longer."""
+TURN_S, SHORTEST_TURN_S, TURNS = 0.025, 0.008, 50
+"""A turn is a fiftieth of a window, but between 8 and 25 ms; longer for requests that take longer."""
 MEMORY_FRACTION = 0.6
 _HEADROOM = 0.97
 _UNCOUNTED = 1.12

@@ -215,7 +215,7 @@ def test_a_turn_is_a_fiftieth_of_the_window_but_holds_some_requests(window_s, re
     [
         (1.0, 1.0, 0.0001, 0.02, 1),
         (10.0, 10.0, 0.0001, 0.025, 1),
-        (0.1, 0.1, 0.0001, 0.005, 1),
+        (0.1, 0.1, 0.0001, 0.1 / 12, 1),
         (1.0, 1.0, 0.004, 0.064, 50 / 16),  # 16 requests of 4 ms: it rests in two of three rounds
         (10.0, 10.0, 0.01, 0.16, 400 / 62),
         (10.0, 10.0, 0.05, 0.2, 8),  # four of 50 ms

@@ -235,6 +235,13 @@ def test_a_later_window_of_a_process_warms_up_for_less_time_and_gives_up_sooner(
         assert later.warm_up_ns < 1e9 * afterwards < once.warm_up_ns < 1e9 * at_first
 
 
+def test_a_later_window_of_a_slow_model_warms_up_with_its_first_requests():
+    bench = FakeBench(lambda rows: 100 * MS)
+    for name in ("one.b1", "one.b8"):
+        run_window(bench, "one", name, 1, Length(0.1, bench.job.turn_s, MANY))
+    assert [(window.warm_up_samples, window.steady) for window in bench.windows] == [(2, True), (1, True)]
+
+
 def test_the_collector_is_off_in_a_window_and_on_afterwards():
     with quiet_gc():
         assert not gc.isenabled()
