@@ -16,6 +16,7 @@ _PURPOSE_OF = {
     "uncounted": "uncounted",
     "predict": "other",
     "other": "other",
+    "write": "exit",
 }
 """What a child's time counts as. Its waiting is left out: meanwhile other cells run, whose time is counted."""
 
@@ -23,8 +24,9 @@ _PURPOSE_OF = {
 def seconds_by_purpose(reader: RunReader) -> dict[str, float]:
     """Return wall seconds of a run by purpose; together they are preparation and all blocks.
 
-    `start` is a process's start and the import of its runtime, `load` includes the first inference, `uncounted` are
-    the first requests of turns, `parent` is what remains of the blocks: templates, deciding, reading evidence.
+    `start` is a process's start and the import of its runtime (a template's too), `load` includes the first
+    inference, `uncounted` are the first requests of turns, `exit` includes writing the evidence, `parent` is what
+    remains of the blocks: deciding, reading evidence.
     """
     outcomes = _outcomes(reader)
     parts: list[Mapping[str, float]] = [{"prepare": reader.prepared.spent_s}]
@@ -56,11 +58,13 @@ def _outcomes(reader: RunReader) -> dict[int, list[Outcome]]:
 def own_seconds(outcome: Outcome) -> dict[str, float]:
     """Return the seconds that one process took, by purpose.
 
-    What passed outside the child's own account is `start` for a fresh process, and `exit` for a fork.
+    Before the child's own account begins it starts, or its template does; after it, the process exits.
     """
     known = ({_PURPOSE_OF[name]: ns / 1e9} for name, ns in outcome.spent.items() if name in _PURPOSE_OF)
     outside_s = max(0.0, outcome.wall_s - outcome.duration_ns / 1e9)
-    return _added([*known, {"start" if outcome.fresh else "exit": outside_s}])
+    began = outcome.launched.begin_ns if outcome.launched and outcome.begin_ns else 0
+    start_s = min(outside_s, max(0, outcome.begin_ns - began) / 1e9) if began else outside_s
+    return _added([*known, {"start": start_s, "exit": outside_s - start_s}])
 
 
 def block_purposes(processes: Iterable[Mapping[str, float]], wall_s: float) -> dict[str, float]:

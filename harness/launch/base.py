@@ -54,6 +54,9 @@ class SharingJob(RunningJob, Protocol):
     def ended(self) -> bool:
         """Whether its process has ended; what it started may still hold the pipes that turns go by."""
 
+    def pause(self, paused: bool) -> None:
+        """Stop all its threads, or let them go on: idle ones of a runtime spin, and take a core from the next job."""
+
     def finish(self, late: bool = False) -> Outcome:
         """End the job if it has not ended, and return its outcome, which is also in the folder."""
 

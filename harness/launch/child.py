@@ -22,6 +22,9 @@ class Child(Protocol):
     def returncode(self) -> int:
         """Wait for the end, end what is left of its group, and return the exit status; minus the signal, if one did."""
 
+    def pause(self, paused: bool) -> None:
+        """Stop all threads of the process and its group, or let them go on, if it has not ended."""
+
     def kill(self) -> None:
         """End the process and its group at once, if it has not ended."""
 
@@ -45,6 +48,11 @@ class Spawned:
             os.close(self._pidfd)
             self._pidfd = None
         return self._process.wait()
+
+    def pause(self, paused: bool) -> None:
+        """Stop the process and its group, or let them go on."""
+        if self._pidfd is not None:
+            _pause_group(self.pid, paused)
 
     def kill(self) -> None:
         """End the process and its group."""
@@ -73,6 +81,11 @@ class Forked:
             os.close(self._pidfd)
         return self._returncode
 
+    def pause(self, paused: bool) -> None:
+        """Stop the process and its group, or let them go on."""
+        if self._returncode is None:
+            _pause_group(self.pid, paused)
+
     def kill(self) -> None:
         """End the process and its group."""
         if self._returncode is None:
@@ -86,6 +99,11 @@ def readable(descriptor: int, within_s: float | None) -> bool:
     ready = select.poll()
     ready.register(descriptor, select.POLLIN)
     return bool(ready.poll(None if within_s is None else within_s * 1000))
+
+
+def _pause_group(pid: int, paused: bool) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGSTOP if paused else signal.SIGCONT)
 
 
 def _kill_group(pid: int) -> None:

@@ -54,6 +54,9 @@ class Ended:
         """Return True."""
         return True
 
+    def pause(self, paused: bool) -> None:
+        """Do nothing."""
+
     def finish(self, late: bool = False) -> Outcome:
         """Return the outcome."""
         return self._outcome
@@ -103,6 +106,10 @@ class ProcessJob:
     def ended(self) -> bool:
         """Whether the child has ended."""
         return self._child.ended(0.0)
+
+    def pause(self, paused: bool) -> None:
+        """Stop the child and what it started, or let them go on."""
+        self._child.pause(paused)
 
     def finish(self, late: bool = False) -> Outcome:
         """End the job if it has not ended, and name its end; later calls return the same outcome."""

@@ -73,8 +73,10 @@ class ProcessLauncher:
             log = (folder / "worker.log").open("ab", buffering=0)
         except OSError as error:
             raise cannot_write(folder, error) from error
-        launched = Launched(launcher=self.name, wall_ns=0, host=self._host, resources=job.resources)
         started = Started(time.monotonic_ns(), oom_kills())
+        launched = Launched(
+            launcher=self.name, wall_ns=0, begin_ns=started.begin_ns, host=self._host, resources=job.resources
+        )
         with log:
             try:
                 child = self._forked(folder, job, terms, log.fileno()) or self._spawned(

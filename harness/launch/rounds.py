@@ -1,4 +1,9 @@
-"""Rounds: the processes of several jobs stay alive and take turns, one running at a time, in a new order each round."""
+"""Rounds: the processes of several jobs stay alive and take turns, one running at a time, in a new order each round.
+
+Between its turns a process is stopped (SIGSTOP). The threads of a runtime spin when they are idle, OpenMP's for more
+than ten milliseconds: they would take a core from the next process. And a process that goes on finds its threads as
+its last request left them, as in a closed loop.
+"""
 
 from __future__ import annotations
 
@@ -51,11 +56,12 @@ class _Seat:
 
     def give(self) -> None:
         """Give the job its turn."""
+        self.job.pause(False)
         with suppress(BrokenPipeError):  # it has ended, which `wait` sees
             os.write(self._give, b"t")
 
     def wait(self, on_phase: OnPhase) -> None:
-        """Wait until the job gives its turn back, or ends; one that takes too long is ended."""
+        """Wait until the job gives its turn back, and stop it; or until it ends. One that takes too long is ended."""
         since = time.monotonic()
         while not readable(self._back, TICK_S):
             late = self.job.watch(on_phase, since)
@@ -65,7 +71,9 @@ class _Seat:
                 return
         byte = os.read(self._back, 1)
         self.done = byte == _DONE
-        if not byte:
+        if byte:
+            self.job.pause(True)
+        else:
             self.ended = True
             self.job.finish()
 

@@ -19,10 +19,11 @@ FIRST_LOOK = 3
 SHORTEST = 0.1
 """The fraction of a scenario's seconds from which on a window is worth its process."""
 LEAST_REQUESTS = 2
-SLOW_S = 0.004
-"""From here on a request fills the caches within itself, and none at the start of a turn is left out."""
-TURN_S, SHORTEST_TURN_S, TURNS = 0.025, 0.005, 50
-"""A turn is a fiftieth of a window, but between 5 and 25 ms; longer for requests that take longer."""
+FEW, SLOW_S, VERY_SLOW_S = 16, 0.02, 0.1
+"""A turn holds 16 requests, so that the first, which finds the caches filled by others, is one of few that are left
+out. From 20 ms on none is left out, and 4 requests hide what it lost from the median; from 100 ms on one does."""
+TURN_S, SHORTEST_TURN_S, TURNS = 0.025, 0.008, 50
+"""A turn is a fiftieth of a window, but between 8 and 25 ms; longer for requests that take longer."""
 MEMORY_FRACTION = 0.6
 _HEADROOM = 0.97
 _UNCOUNTED = 1.12
@@ -159,7 +160,7 @@ def turn(window_s: float, typical_s: float, request_s: float) -> Turn:
     than a turn makes the turn longer, and the cell then rests in some rounds.
     """
     rounds = max(1, round(typical_s / min(TURN_S, max(SHORTEST_TURN_S, typical_s / TURNS))))
-    fewest = 8 if request_s <= SLOW_S else 1
+    fewest = FEW if request_s <= SLOW_S else 4 if request_s <= VERY_SLOW_S else 1
     seconds = max(window_s / rounds, fewest * request_s)
     own = max(1, round(window_s / seconds))
     return Turn(seconds, max(1.0, rounds / own))

@@ -11,7 +11,7 @@ from harness.probes.nvml_device import COMPUTE_MODES, chosen, reason, throttling
 from harness.spec.wire import Fact
 
 _POWER_INSTANT = 186  # NVML_FI_DEV_POWER_INSTANT; older bindings do not name it
-_SLOWLY = 4
+_ENERGY_EVERY = 2
 _FINAL = (3, 4, 13, 25)  # not supported, no permission, function not found, argument version mismatch
 
 
@@ -43,8 +43,9 @@ class NvmlProbe:
     """One GPU: use, memory, power, energy, clocks, temperature, reasons of low clocks, processes.
 
     `utilisation` is NVML's: the share of the last 1/6 to 1 s in which any kernel ran, not how much of the GPU it used.
-    On a MIG instance, memory and processes are the instance's, all else the whole GPU's. What changes slowly, or takes
-    NVML long, is read in every fourth sample only. `api` stands in for pynvml.
+    On a MIG instance, memory and processes are the instance's, all else the whole GPU's. The energy counter is read in
+    every second sample: that takes 2.4 ms of CPU time, all else together 0.1 ms, and it is updated ten times a second
+    (NVIDIA H200, driver 580.159). `api` stands in for pynvml.
     """
 
     period_s = 0.05
@@ -103,19 +104,18 @@ class NvmlProbe:
     def sample(self) -> list[float | int | None]:
         """Read the GPU once."""
         ask, gpu, api = self._nvml.ask, self._gpu, self._nvml.api
-        use, slowly = ask("nvmlDeviceGetUtilizationRates", gpu), self._samples % _SLOWLY == 0
+        use, memory = ask("nvmlDeviceGetUtilizationRates", gpu), ask("nvmlDeviceGetMemoryInfo", self._part)
         self._samples += 1
-        memory = ask("nvmlDeviceGetMemoryInfo", self._part) if slowly else None
-        own, others = self._processes() if slowly else (None, None)
+        own, others = self._processes()
         return [
             None if use is None else use.gpu / 100,
             None if memory is None else int(memory.used),
             own,
             self._power_w(),
-            ask("nvmlDeviceGetTotalEnergyConsumption", gpu),
+            ask("nvmlDeviceGetTotalEnergyConsumption", gpu) if self._samples % _ENERGY_EVERY == 1 else None,
             ask("nvmlDeviceGetClockInfo", gpu, api.NVML_CLOCK_SM),
-            ask("nvmlDeviceGetClockInfo", gpu, api.NVML_CLOCK_MEM) if slowly else None,
-            ask("nvmlDeviceGetTemperature", gpu, api.NVML_TEMPERATURE_GPU) if slowly else None,
+            ask("nvmlDeviceGetClockInfo", gpu, api.NVML_CLOCK_MEM),
+            ask("nvmlDeviceGetTemperature", gpu, api.NVML_TEMPERATURE_GPU),
             self._reasons(),
             others,
         ]

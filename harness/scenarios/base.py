@@ -39,8 +39,8 @@ class Bench(Protocol):
     def feeds(self, batch_size: int) -> Iterator[Any]:
         """Return feeds of this many rows each, without end, rotating over the input pool."""
 
-    def warming(self, window: str) -> AbstractContextManager[None]:
-        """Return the context of a window's warm-up."""
+    def warming(self, window: str) -> AbstractContextManager[bool]:
+        """Return the context of a window's warm-up; it tells whether an earlier window has warmed the process."""
 
     def measuring(self, window: str) -> AbstractContextManager[None]:
         """Return the context of a measured window: nothing is written and no garbage collected in it."""

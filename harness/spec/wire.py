@@ -178,10 +178,14 @@ class ProbeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class Launched(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the launcher knows of a job: wall time (ns), the host it ran on, what was granted, what was watched."""
+    """What the launcher knows of a job: wall time (ns), the host it ran on, what was granted, what was watched.
+
+    `begin_ns` is when it was started (CLOCK_MONOTONIC), for a fork before its template was ready.
+    """
 
     launcher: str
     wall_ns: int
+    begin_ns: int = 0
     host: dict[str, Fact] = {}
     resources: Resources = Resources()
     probes: dict[str, ProbeRecord] = {}
@@ -191,8 +195,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a job ended: the last file of a folder, written by the child, or by the launcher in its place.
 
     `pids` are the processes that are measured. `fresh`: it was a new interpreter, not a fork of one. `spent` is where
-    the child's time went (ns by purpose). A check says which `formats` the runtime loads, and which `precisions` of
-    them run in the target's. The launcher adds `launched` when the job has ended.
+    the child's time went (ns by purpose), from `begin_ns` (CLOCK_MONOTONIC) on. A check says which `formats` the runtime
+    loads, and which `precisions` of them run in the target's. The launcher adds `launched` when the job has ended.
     """
 
     status: Literal["ok", "failed", "unavailable", "invalid"]
@@ -218,6 +222,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     inputs: tuple[Input, ...] = ()
     digests: dict[str, str] = {}
     duration_ns: int = 0
+    begin_ns: int = 0
     launched: Launched | None = None
     schema: str = "harness/outcome/3"
 

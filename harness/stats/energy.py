@@ -39,7 +39,7 @@ class Energy(NamedTuple):
 def update_period_s(t_s: Floats, counter_mj: Floats) -> float | None:
     """Return the mean time between updates of a counter, as samples show it; None where fewer than three are seen.
 
-    Where every sample shows another value, this is the time between samples: the counter may be faster.
+    All samples are known. Where every sample shows another value, this is the time between samples: the counter may be faster.
     """
     at = t_s[_updates(counter_mj)]
     return float((at[-1] - at[0]) / (len(at) - 1)) if len(at) >= 3 else None
@@ -52,19 +52,19 @@ def energy_between(t_s: Floats, counter_mj: Floats, power_w: Floats, begin_s: fl
     its value belongs to a moment up to one period earlier: each end is off by the longer of both, at most.
     """
     known = np.isfinite(counter_mj)
-    t_s, counter_mj, power_w = t_s[known], counter_mj[known], power_w[known]
-    period_s = update_period_s(t_s, counter_mj)
-    updates = _updates(counter_mj)
-    inside = updates[(t_s[updates] >= begin_s) & (t_s[updates] <= end_s)]
+    at_s, counts = t_s[known], counter_mj[known]
+    period_s, updates = update_period_s(at_s, counts), _updates(counts)
+    inside = updates[(at_s[updates] >= begin_s) & (at_s[updates] <= end_s)]
     if period_s is None or len(inside) < 2:
         return None
-    first, last = int(inside[0]), int(inside[-1])
-    span_s = float(t_s[last] - t_s[first])
+    first, last = at_s[inside[0]], at_s[inside[-1]]
+    span_s = float(last - first)
     if span_s < (LEAST_UPDATES - 1) * period_s:
         return None
-    joules = float(counter_mj[last] - counter_mj[first]) / 1e3
-    integrated_j = integral_j(t_s[first : last + 1], power_w[first : last + 1])
-    return Energy(joules, float(t_s[first]), float(t_s[last]), period_s, period_s / span_s, integrated_j)
+    joules = float(counts[inside[-1]] - counts[inside[0]]) / 1e3
+    between = (t_s >= first) & (t_s <= last)
+    integrated_j = integral_j(t_s[between], power_w[between])
+    return Energy(joules, float(first), float(last), period_s, period_s / span_s, integrated_j)
 
 
 def integral_j(t_s: Floats, power_w: Floats) -> float | None:

@@ -36,8 +36,9 @@ from harness.stats.pairs import Pairs, compare, margin_of, p_better
 Mode: TypeAlias = Literal["winner", "front", "off"]
 
 GROWTH = 1.25
-SURE = 0.025
-"""One-sided level of the difference's interval when it is asked whether blocks without end could settle it."""
+SURE, SHARPER = 0.025, 2.0
+"""A difference rests on data alone once the blocks' own interval of it (at this one-sided level) is so many times
+narrower than what the data leave open."""
 
 
 class Rule(NamedTuple):
@@ -200,10 +201,13 @@ def _within(pairs: Pairs, level: float, margin: float) -> Booleans:
 
 
 def _limited(pairs: Pairs, fixed: Floats, level: float) -> Booleans:
-    """Return which pairs no number of blocks would tell apart, as far as the blocks so far tell their difference."""
+    """Return which pairs no number of blocks would tell apart, as far as the blocks so far tell their difference.
+
+    To ask for certainty here would measure on where the difference is close to what the data can tell.
+    """
     reach = float(special.ndtri(1.0 - level)) * np.sqrt(fixed)
-    by_blocks = margin_of(pairs._replace(fixed=0.0), SURE)
-    return np.asarray((fixed > 0.0) & (np.abs(pairs.effect) + by_blocks <= reach), dtype=np.bool_)
+    sharp = SHARPER * margin_of(pairs._replace(fixed=0.0), SURE) <= reach
+    return np.asarray((fixed > 0.0) & sharp & (np.abs(pairs.effect) <= reach), dtype=np.bool_)
 
 
 def _eliminated(pairs: list[Pairs], cells: Indices, winner: int, loser: int, p: float, block: int) -> Elimination:

@@ -57,11 +57,11 @@ class TrialBench:
         return feeds if before is None else after(before, feeds)
 
     @contextmanager
-    def warming(self, window: str) -> Iterator[None]:
-        """Warm up for a window."""
+    def warming(self, window: str) -> Iterator[bool]:
+        """Warm up for a window; yields whether an earlier one has warmed the process."""
         self._log.mark(f"warm_up:{window}")
         self._ledger.begin("warm_up")
-        yield
+        yield bool(self.windows)
         self._ledger.begin("other")
 
     @contextmanager

@@ -63,7 +63,7 @@ def run_trial(job: Trial, folder: Path, log: EventLog, turns: Turns, fresh: bool
     ledger.begin("waiting")
     log.mark("close")
     turns.finish()
-    ledger.begin("other")
+    ledger.begin("write")
     files |= bench.write(folder)
     ledger.begin("")
     return Outcome(

@@ -88,7 +88,7 @@ def do_job(job: Job, folder: Path, root: Path, turns: Turns = _ALONE, fresh: boo
     with closing(EventLog(folder)) as log:
         log.mark("hello", note=time.get_clock_info("perf_counter").implementation)
         outcome = attempt(rooted(job, root), folder, log, turns, fresh)
-        outcome = msgspec.structs.replace(outcome, duration_ns=time.perf_counter_ns() - begin)
+        outcome = msgspec.structs.replace(outcome, begin_ns=begin, duration_ns=time.perf_counter_ns() - begin)
         write_outcome(folder, outcome)
     return outcome
 

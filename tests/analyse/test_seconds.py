@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,8 +36,8 @@ def test_the_seconds_of_a_run_are_preparation_and_its_blocks(tmp_path):
     block(run, 0, 5.0)
     found = seconds_by_purpose(open_run(run))
     assert tuple(found) == PURPOSES
-    expected = {"prepare": 2.0, "start": 0.04, "load": 0.8, "warm_up": 0.4, "sampling": 2.4, "uncounted": 0.1}
-    assert found == pytest.approx(expected | {"other": 0.28, "exit": 0.02, "parent": 5.0 - 4.04}, abs=1e-6)
+    expected = {"prepare": 2.0, "start": 0.06, "load": 0.8, "warm_up": 0.4, "sampling": 2.4, "uncounted": 0.1}
+    assert found == pytest.approx(expected | {"other": 0.28, "exit": 0.0, "parent": 5.0 - 4.04}, abs=1e-6)
 
 
 def test_what_is_done_side_by_side_is_scaled_to_the_time_there_was():
@@ -64,9 +65,12 @@ def test_the_purposes_of_a_block_add_up_to_it_unless_turns_alone_take_longer(pro
 
 def test_waiting_is_nobodys_and_what_a_child_cannot_see_is_its_start_or_its_exit():
     outcome = Outcome(status="ok", spent={"waiting": 5 * S, "sampling": S}, duration_ns=6 * S, launched=launched(6.5))
-    assert own_seconds(outcome) == {"sampling": 1.0, "start": 0.5}
+    assert own_seconds(outcome) == {"sampling": 1.0, "start": 0.5, "exit": 0.0}
     forked = Outcome(status="ok", fresh=False, duration_ns=6 * S, launched=launched(6.5))
-    assert own_seconds(forked) == {"exit": 0.5}
+    assert own_seconds(forked) == {"start": 0.5, "exit": 0.0}, "when it began is not known"
+    begun = msgspec.structs.replace(launched(6.5), begin_ns=10 * S)
+    ended = Outcome(status="ok", fresh=False, begin_ns=int(10.3 * S), duration_ns=6 * S, launched=begun)
+    assert own_seconds(ended) == pytest.approx({"start": 0.3, "exit": 0.2}), "its template was not ready before"
 
 
 def test_without_a_record_a_block_took_what_its_trials_took(tmp_path):
@@ -83,7 +87,7 @@ def test_later_cold_trials_belong_to_the_block_they_ran_in(tmp_path):
     cold(run, "a", 2, spent={"load": S}, duration_ns=S, launched=launched(1.25))
     block(run, 0, 6.0)
     found = seconds_by_purpose(open_run(run))
-    assert (found["load"], found["start"], found["parent"]) == pytest.approx((1.0, 0.25, 6.0 - 2.0 - 0.01 - 1.25))
+    assert (found["load"], found["start"], found["parent"]) == pytest.approx((1.0, 0.26, 6.0 - 2.0 - 0.01 - 1.25))
 
 
 def test_a_request_takes_its_share_of_all_that_its_trial_did_but_wait(tmp_path):

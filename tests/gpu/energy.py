@@ -82,7 +82,7 @@ def _costs(probe: NvmlProbe) -> list[Figure]:
         took.append(1e3 * (time.perf_counter() - begin))
     cpu_ms = 1e3 * (time.process_time() - before) / 40
     said = f"CPU {cpu_ms:.2f} ms; first sample {dict(zip(probe.columns, own, strict=True))}\n{_each(probe)}"
-    return [median("one sample of NVML, three of four without what takes long", took, 0, 15, "ms", said)]
+    return [median("one sample of NVML, every second one with the energy counter", took, 0, 15, "ms", said)]
 
 
 def _each(probe: NvmlProbe, times: int = 15) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from cases import target, trial
-from figure import Figure
+from figure import Figure, median
 
 from harness.evidence.folder import LATENCY, ROUND, read_requests
 from harness.launch.base import Launcher, Terms, run_job
@@ -15,7 +15,7 @@ from harness.launch.process import ProcessLauncher
 from harness.launch.rounds import Start, take_turns
 from harness.spec.wire import Outcome, Trial
 
-SECONDS, TURNS_S, REPEATS, SHOWN = 1.5, (0.025, 0.1), 2, 10
+SECONDS, TURNS_S, REPEATS, SHOWN = 1.0, (0.025, 0.1), 5, 8
 SCENARIO = "interactive"
 CELLS = {
     "resnet50 eager": ("resnet50", target(channels_last=True)),
@@ -68,22 +68,22 @@ def _in_rounds(launcher: Launcher, folder: Path, turn_s: float, fresh: bool) -> 
 
 
 def _level(name: str, turn_s: float, folders: Sequence[Path], alone: Sequence[float]) -> Figure:
-    """Return p50 in rounds ÷ p50 alone; the note has the medians by the place of a request in its turn."""
-    level = float(np.median(alone))
+    """Return p50 in rounds ÷ p50 alone, process by process; the note has medians by the place of a request in its turn.
+
+    Places are compared within turns that have as many requests: a turn in a slow moment has fewer.
+    """
     arrays = [(read_requests(each, SCENARIO, LATENCY), read_requests(each, SCENARIO, ROUND)) for each in folders]
-    latency = np.concatenate([each for each, _ in arrays])
-    place = np.concatenate([_places(turns) for _, turns in arrays])
-    by_place = [float(np.median(latency[place == at])) / level for at in range(min(SHOWN, int(place.max()) + 1))]
+    ratios = [float(np.median(latency)) / level for (latency, _), level in zip(arrays, alone, strict=True)]
+    turns = [turn / np.median(turn) for each in arrays for turn in _turns(*each) if len(turn) >= SHOWN]
+    by_place = np.median([turn[:SHOWN] for turn in turns], axis=0) if turns else np.zeros(0)
     said = f"alone {', '.join(f'{each / 1e6:.3f}' for each in alone)} ms; by place in the turn: "
-    said += " ".join(f"{each:.3f}" for each in by_place)
-    ratio = float(np.median(latency)) / level
-    return Figure(f"p50 in rounds of {turn_s * 1e3:g} ms ÷ alone, {name}", ratio, "", len(latency), 0.98, 1.02, note=said)
+    said += " ".join(f"{each:.3f}" for each in by_place) or "turns are too short"
+    return median(f"p50 in rounds of {turn_s * 1e3:g} ms ÷ alone, {name}", ratios, 0.98, 1.02, note=said)
 
 
-def _places(turns: np.ndarray) -> np.ndarray:
-    """Return the place of each request within its turn."""
-    first = np.flatnonzero(np.diff(turns, prepend=-1))
-    return np.arange(len(turns)) - np.repeat(first, np.diff(first, append=len(turns)))
+def _turns(latency: np.ndarray, number: np.ndarray) -> list[np.ndarray]:
+    """Return the latencies of each turn."""
+    return np.split(latency, np.flatnonzero(np.diff(number)) + 1)
 
 
 def _job(name: str, fresh: bool, seconds: float = SECONDS, turn_s: float = 0.025) -> Trial:

@@ -136,6 +136,29 @@ def test_the_order_within_rounds_is_the_one_given(three) -> None:
     assert seen[:2] != seen[2:4] or seen[:2] != seen[4:6], "the order changes"
 
 
+@pytest.mark.parametrize("fresh", [True, False])
+def test_between_turns_processes_are_stopped(tmp_path: Path, fresh: bool) -> None:
+    """The parent asks for the order of a round while nobody has the turn: then no thread of any job may run."""
+    pids: set[int] = set()
+    states: set[str] = set()
+
+    def order(number: int, count: int) -> Sequence[int]:
+        pids.update(event.pids[0] for name in "ab" for event in read_events(tmp_path / name)[0] if event.pids)
+        for pid in pids:
+            wait_for(lambda pid=pid: state(pid) == "T", "a job to be stopped", 5.0)
+            states.add(state(pid))
+        return range(count)
+
+    outcomes = sat(starts_of(tmp_path, {name: REAL[name] for name in "ab"}, fresh=fresh, seconds=0.05), order)
+    assert all(outcome.status == "ok" for outcome in outcomes.values())
+    assert len(pids) == 2 and states == {"T"}
+
+
+def state(pid: int) -> str:
+    """Return a process's state: R running, S asleep, T stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 def test_fresh_processes_take_turns_too(tmp_path: Path) -> None:
     outcomes = sat(starts_of(tmp_path, {name: REAL[name] for name in "ab"}, fresh=True, seconds=0.05))
     assert all(outcome.status == "ok" and outcome.fresh for outcome in outcomes.values())

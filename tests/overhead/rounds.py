@@ -9,6 +9,7 @@ the same number of turns in rounds with the other models.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -64,6 +65,10 @@ class BareJob:
     def ended(self) -> bool:
         """Whether its process has ended."""
         return self._process.poll() is not None
+
+    def pause(self, paused: bool) -> None:
+        """Stop it between its turns, as jobs are."""
+        self._process.send_signal(signal.SIGSTOP if paused else signal.SIGCONT)
 
     def finish(self, late: bool = False) -> Outcome:
         """Wait for its end."""

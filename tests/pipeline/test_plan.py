@@ -202,9 +202,9 @@ def test_a_cell_sees_the_same_moments_as_the_typical_one(window_s, typical_s, re
 
 
 @given(SECONDS, st.floats(1e-5, 20.0))
-def test_a_turn_is_a_fiftieth_of_the_window_but_holds_eight_requests(window_s, request_s):
+def test_a_turn_is_a_fiftieth_of_the_window_but_holds_some_requests(window_s, request_s):
     turn = plan.turn(window_s, window_s, request_s)
-    requests = 8 if request_s <= plan.SLOW_S else 1
+    requests = plan.FEW if request_s <= plan.SLOW_S else 4 if request_s <= plan.VERY_SLOW_S else 1
     assert turn.seconds >= min(window_s, requests * request_s) * (1 - 1e-9)
     plain = min(plan.TURN_S, max(plan.SHORTEST_TURN_S, window_s / plan.TURNS))
     assert turn.seconds <= max(1.5 * plain, window_s if window_s < plain else 0.0, requests * request_s) * (1 + 1e-9)
@@ -215,10 +215,11 @@ def test_a_turn_is_a_fiftieth_of_the_window_but_holds_eight_requests(window_s, r
     [
         (1.0, 1.0, 0.0001, 0.02, 1),
         (10.0, 10.0, 0.0001, 0.025, 1),
-        (0.1, 0.1, 0.0001, 0.005, 1),
-        (1.0, 1.0, 0.004, 0.032, 50 / 31),  # eight requests of 4 ms: it rests in two of five rounds
-        (1.0, 1.0, 0.01, 0.02, 1),
-        (5.0, 1.0, 0.01, 0.1, 1),  # a longer window has longer turns
+        (0.1, 0.1, 0.0001, 0.1 / 12, 1),
+        (1.0, 1.0, 0.004, 0.064, 50 / 16),  # 16 requests of 4 ms: it rests in two of three rounds
+        (10.0, 10.0, 0.01, 0.16, 400 / 62),
+        (10.0, 10.0, 0.05, 0.2, 8),  # four of 50 ms
+        (5.0, 1.0, 0.005, 0.1, 1),  # a longer window has longer turns
         (1.0, 1.0, 0.5, 0.5, 25),
         (5.0, 1.0, 5.0, 5.0, 50),
     ],

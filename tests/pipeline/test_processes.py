@@ -30,7 +30,7 @@ def done(tmp_path_factory: pytest.TempPathFactory):
     """
     cells = {
         "a": REAL.format(2.0),
-        "b": REAL.format(3.5),
+        "b": REAL.format(4.0),
         "bad": 'latency_ms = 1.0\nfail_at = "measure"\nfail_how = "segfault"\n',
     }
     settings = {"budget": BUDGET, "seconds": 2.0, "most": 30, "common": "", "objectives": OBJECTIVES + MEMORY}
@@ -92,7 +92,7 @@ def test_forks_of_a_block_take_turns_and_their_records_fit(done):
 
 
 def test_both_cells_see_the_same_moments(done):
-    """Their windows begin and end together, within a turn or two; eight requests of 3.5 ms rest in every second round."""
+    """Their windows begin and end together, within a turn or two; 16 of 4 ms rest in every second round."""
     ranked, _ = done
     reader = open_run(ranked.folder)
     for one, other in zip(reader.trials("a@anywhere"), reader.trials("b@anywhere"), strict=True):

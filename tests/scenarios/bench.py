@@ -74,9 +74,9 @@ class FakeBench:
         return repeat(batch_size)
 
     @contextmanager
-    def warming(self, window: str) -> Iterator[None]:
+    def warming(self, window: str) -> Iterator[bool]:
         with self._counted(f"warm_up:{window}"):
-            yield
+            yield bool(self.windows)
 
     @contextmanager
     def measuring(self, window: str) -> Iterator[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from itertools import cycle, repeat
+from itertools import count, cycle, repeat
 
 import numpy as np
 import pytest
@@ -141,7 +141,7 @@ def test_requests_at_the_start_of_a_shared_turn_do_not_count():
 
 
 @pytest.mark.parametrize(
-    ("request_ns", "not_counted"), [(10 * US, 50), (500 * US, 3), (MS, 1), (4 * MS, 1), (5 * MS, 0), (5_000 * MS, 0)]
+    ("request_ns", "not_counted"), [(10 * US, 50), (500 * US, 3), (MS, 1), (20 * MS, 1), (21 * MS, 0), (5_000 * MS, 0)]
 )
 def test_how_many_do_not_count_is_a_matter_of_scale(request_ns, not_counted):
     assert settling(request_ns) == not_counted
@@ -220,6 +220,26 @@ def test_a_windows_record_tells_all_of_it():
     assert (made.samples, made.rounds, made.uncounted, made.ended_by) == (1000, 20, 20, "turns")
     assert made.elapsed_ns == bench.arrays["one.b4"]["latency"].sum()
     assert bench.steps[0] == ("warm_up:one.b4", 53)
+
+
+def test_a_later_window_of_a_process_warms_up_for_less_time_and_gives_up_sooner():
+    """Windows of a tenth of a second: of requests of 50 µs that agree, and of ones that never do."""
+    levels = (int(50_000 * (1 + 0.2 * (number // 40 % 7))) for number in count())
+    for bench, at_first, afterwards in (
+        (FakeBench(lambda rows: 50_000), 0.012, 0.006),
+        (FakeBench(times=levels), 0.55, 0.2),
+    ):
+        for name in ("one.b1", "one.b8"):
+            run_window(bench, "one", name, 1, Length(0.1, bench.job.turn_s, MANY))
+        once, later = bench.windows
+        assert later.warm_up_ns < 1e9 * afterwards < once.warm_up_ns < 1e9 * at_first
+
+
+def test_a_later_window_of_a_slow_model_warms_up_with_its_first_requests():
+    bench = FakeBench(lambda rows: 100 * MS)
+    for name in ("one.b1", "one.b8"):
+        run_window(bench, "one", name, 1, Length(0.1, bench.job.turn_s, MANY))
+    assert [(window.warm_up_samples, window.steady) for window in bench.windows] == [(2, True), (1, True)]
 
 
 def test_the_collector_is_off_in_a_window_and_on_afterwards():

@@ -206,6 +206,17 @@ def test_what_only_more_data_could_tell_apart_is_not_measured_on():
     assert noisy.data_limited == () and noisy.alive == (0, 1) and not noisy.settled
 
 
+@pytest.mark.parametrize(("behind", "rests"), [(0.9, True), (0.99, True), (1.01, False), (1.2, False)])
+def test_a_difference_close_to_what_data_can_tell_is_not_measured_on_for_certainty(behind, rests):
+    """`behind` is in units of the least difference that the data could tell, were there no other noise."""
+    looks = len(RULE.looks)
+    reach = float(stats.norm.isf(RULE.alpha / (2 * looks))) * 0.05
+    values = table([0.0, -behind * reach], 8, sd=0.004)
+    values[:, 1] -= (values[:, 1] - values[:, 0]).mean() + behind * reach
+    made = race(values, {0, 1}, RULE, fixed_of(2, 0.05**2))
+    assert (made.data_limited == (1,)) is rests
+
+
 def test_fixed_variance_counts_in_the_test_and_none_of_it_changes_nothing():
     values = table([0.0, -0.1], 8, sd=0.02, seed=2)
     fixed = (None, np.zeros((2, 2)), fixed_of(2, 0.01**2), fixed_of(2, 0.05**2))

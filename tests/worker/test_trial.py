@@ -17,7 +17,7 @@ from harness.worker.work import do_job
 
 from ..launch.helpers import trial_of
 
-PURPOSES = {"import", "load", "first", "warm_up", "sampling", "uncounted", "waiting", "predict", "other"}
+PURPOSES = {"import", "load", "first", "warm_up", "sampling", "uncounted", "waiting", "predict", "other", "write"}
 
 
 def done(folder: Path, job: Trial) -> Outcome:
