@@ -6,7 +6,7 @@ from functools import partial
 from typing import NamedTuple
 
 from harness.analyse import cold as cold_start
-from harness.analyse.devices import ENERGY, energy_measure
+from harness.analyse.device_measures import ENERGY, energy_measure
 from harness.analyse.measures import Measured, measured, over_processes, padded
 from harness.analyse.money import KEY as COST
 from harness.analyse.money import cost

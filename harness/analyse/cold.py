@@ -5,7 +5,7 @@ A fork has the runtime in its memory from the start, and its inherited pages are
 
 from collections.abc import Sequence
 
-from harness.analyse.devices import MEMORY, USE, memory_peak_mib, utilisation
+from harness.analyse.device_measures import values_on_gpu
 from harness.analyse.trials import TrialMetrics
 from harness.scenarios.base import NS_PER_MS
 from harness.spec.wire import Outcome
@@ -18,18 +18,16 @@ def by_process(cold: Sequence[TrialMetrics], trials: Sequence[TrialMetrics]) -> 
 
     `cold-01` has number 0. Behind the cold trials, a fresh trial of block b has number b + 1; alone, b.
     """
-    found = {trial.block: _values(trial, alone=True) for trial in cold if _is_fresh(trial)}
+    found = {trial.block: _values(trial) for trial in cold if _is_fresh(trial)}
     shift = 1 if found else 0
     for trial in trials:
         if _is_fresh(trial):
-            found.setdefault(trial.block + shift, _values(trial, alone=False))
+            found.setdefault(trial.block + shift, _values(trial))
     return dict(sorted(found.items()))
 
 
-def _values(trial: TrialMetrics, alone: bool) -> dict[str, float]:
-    """Return what a fresh process tells; the use of a GPU only where no other cell of the run used it meanwhile."""
-    on_gpu = {MEMORY: memory_peak_mib(trial), USE: utilisation(trial) if alone else None}
-    return values_of(trial.outcome) | {key: value for key, value in on_gpu.items() if value is not None}
+def _values(trial: TrialMetrics) -> dict[str, float]:
+    return values_of(trial.outcome) | values_on_gpu(trial)
 
 
 def _is_fresh(trial: TrialMetrics) -> bool:

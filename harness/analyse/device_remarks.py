@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.analyse.devices import Watched, clock_range, inference_energy, watched
+from harness.analyse.devices import Watched, clock_range, watched
 from harness.analyse.trials import TrialMetrics
 from harness.probes.nvml_device import throttling
 from harness.score.words import listed
@@ -25,7 +25,7 @@ class _Seen(NamedTuple):
 def device_remarks(trials: Sequence[TrialMetrics], cold: Sequence[TrialMetrics]) -> list[Diagnostic]:
     """Say what NVML saw beside the trials of a row; nothing of a row that ran on no GPU."""
     every = [trial for trial in (*cold, *trials) if trial.outcome.status == "ok"]
-    seen = [_Seen(trial, found) for trial in every if (found := watched(trial)) is not None]
+    seen = [_Seen(trial, found) for trial in every if (found := watched(trial.folder, trial.outcome)) is not None]
     if not seen:
         return []
     looks: tuple[Callable[[list[_Seen]], Diagnostic | None], ...] = (_throttled, _shared, _clocks, _energy, _unseen)
@@ -69,7 +69,7 @@ def _clocks(seen: list[_Seen]) -> Diagnostic | None:
 
 def _energy(seen: list[_Seen]) -> Diagnostic | None:
     """Trials whose energy counter and integrated power do not agree."""
-    energies = [found.energy for each in seen if (found := inference_energy(each.trial)) is not None]
+    energies = [found.energy for each in seen if (found := each.trial.gpu.energy) is not None]
     off = [each for each in energies if each.agrees is False]
     if not off or off[0].integrated_j is None:
         return None

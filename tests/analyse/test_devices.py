@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from harness.analyse.devices import inference_energy, share_of_device, utilisation, watched
+from harness.analyse.devices import share_of_device
 from harness.analyse.notes import notes_of
 from harness.analyse.reader import open_run
 from harness.analyse.remarks import remarked
@@ -101,12 +101,12 @@ def codes(found):
 
 def test_energy_of_an_inference_in_literal_numbers(run):
     """300 W and 2 ms each: 600 mJ, known to a period of 0.1 s in the 5.9 or 6 s between the first and last update."""
-    found = inference_energy(cold(run))
+    found = cold(run).gpu.energy
     assert found.millijoules == pytest.approx(600, rel=0.01)
     assert found.relative == pytest.approx(0.1 / 5.9, rel=0.1)
     assert found.inferences == pytest.approx(2950, rel=0.02)
     assert found.energy.agrees
-    assert inference_energy(cold(run, 2, batch=8)).millijoules == pytest.approx(75, rel=0.01)
+    assert cold(run, 2, batch=8).gpu.energy.millijoules == pytest.approx(75, rel=0.01)
 
 
 def test_energy_of_one_process_has_the_counters_interval_and_of_several_students(run):
@@ -144,7 +144,7 @@ def on_gpu_once(run):
     ids=lambda how: next(iter(how)),
 )
 def test_energy_that_is_not_the_inferences_own_is_not_known(run, how):
-    assert inference_energy(cold(run, **how)) is None
+    assert cold(run, **how).gpu.energy is None
     on_gpu_once(run)
     assert "energy_per_inference_mj" not in entry(run).metrics
 
@@ -162,8 +162,8 @@ def test_a_trial_between_the_turns_of_others_tells_memory_and_no_energy_or_use(r
 
 def test_use_is_that_of_the_window_after_nvml_has_forgotten_what_was_before(run):
     t = np.arange(160) / 20 + BEGIN_S - 1
-    assert utilisation(cold(run, utilisation=np.where(t < BEGIN_S + 1, 0.0, 0.8))) == pytest.approx(0.8)
-    assert utilisation(cold(run, 2, seconds=1.0)) is None
+    assert cold(run, utilisation=np.where(t < BEGIN_S + 1, 0.0, 0.8)).gpu.utilisation == pytest.approx(0.8)
+    assert cold(run, 2, seconds=1.0).gpu.utilisation is None
 
 
 def test_processes_that_nvml_does_not_show_leave_memory_unknown_and_that_is_said(run):
@@ -238,11 +238,13 @@ def test_the_part_of_a_gpu_that_a_process_takes(run):
 
 @pytest.mark.parametrize("damage", ["telemetry", "header", "events", "job"])
 def test_evidence_that_is_missing_or_damaged_says_nothing(run, damage):
-    found, folder = cold(run), cold_folder(run, "a@box", 1)
+    folder = cold_folder(run, "a@box", 1)
+    on_gpu(folder)
     if damage == "header":
         (folder / telemetry_file("nvml")).write_text("t_ns,other\n1,2\n3,4\n")
     else:
         (folder / {"telemetry": telemetry_file("nvml"), "events": "events.jsonl", "job": "job.json"}[damage]).unlink()
-    assert inference_energy(found) is None
     on_gpu_once(run)
+    (trial,) = open_run(run).cold("a@box")
+    assert trial.gpu.energy is None
     assert "energy_per_inference_mj" not in entry(run).metrics

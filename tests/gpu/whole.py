@@ -12,7 +12,6 @@ import msgspec
 from cases import BUILDERS
 from figure import Figure
 
-from harness.analyse.devices import inference_energy, memory_peak_mib, utilisation, watched
 from harness.analyse.reader import RunReader, open_run
 from harness.evidence.run import cold_folder
 from harness.pipeline.request import Request, open_new
@@ -75,8 +74,8 @@ def watched_energy(folder: Path, out: Path) -> list[Figure]:
     figures = []
     for cell in done.reader.cells:
         for cold in done.reader.cold(cell.name):
-            found, seen = inference_energy(cold), watched(cold)
-            said = f"watched {seen is not None}, use {utilisation(cold)}, memory {memory_peak_mib(cold)} MiB"
+            found = cold.gpu.energy
+            said = f"use {cold.gpu.utilisation}, memory {cold.gpu.memory_peak_mib} MiB"
             if found is not None:
                 spent = found.energy
                 said += f", {spent.joules:.1f} J by the counter, {spent.integrated_j} J by power, ±{found.relative:.1%}"

@@ -37,6 +37,16 @@ def test_energy_in_literal_numbers():
     assert found.agrees
 
 
+def test_a_counter_that_is_read_in_every_second_sample_gives_the_same_energy_and_all_power_counts():
+    t = np.arange(0, 160) * 0.05
+    watts = np.where(np.arange(160) % 2, 200.0, 400.0)
+    mj = counter(t, 0.1, 300)
+    mj[1::2] = np.nan
+    found = energy_between(t, mj, watts, 0.95, 7.02)
+    assert found.joules == pytest.approx(1800.0) and (found.begin_s, found.end_s) == pytest.approx((1.0, 7.0))
+    assert found.integrated_j == pytest.approx(1800, rel=0.01)
+
+
 @pytest.mark.parametrize(("watts", "agrees"), [(335.0, False), (325.0, True), (275.0, True), (265.0, False)])
 def test_counter_and_power_agree_within_a_tenth(watts, agrees):
     t = np.arange(0, 160) * 0.05
