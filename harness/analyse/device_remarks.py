@@ -74,8 +74,8 @@ def _energy(seen: list[_Seen]) -> Diagnostic | None:
     if not off or off[0].integrated_j is None:
         return None
     text = (
-        f"energy by the counter ({off[0].joules:.3g} J) and by integrated power ({off[0].integrated_j:.3g} J) differ by "
-        f"more than {MARGIN:.0%} in {len(off)} of {len(energies)} trials"
+        f"energy by the counter ({off[0].joules:.3g} J) and by integrated power ({off[0].integrated_j:.3g} J) differ "
+        f"by more than {MARGIN:.0%} in {len(off)} of {len(energies)} trials"
     )
     return diagnostic("gpu_energy_doubtful", text, affected=len(off), trials=len(energies))
 

@@ -66,7 +66,9 @@ def _host(reader: RunReader) -> list[Diagnostic]:
         for t in each
         if (found := host_fractions(t.folder)) is not None
     ]
-    alone = [found.others for name, trial, found in fractions if trial.outcome.fresh and reader.alone(name, trial.block)]
+    alone = [
+        found.others for name, trial, found in fractions if trial.outcome.fresh and reader.alone(name, trial.block)
+    ]
     steal = fmean(found.steal for *_, found in fractions) if fractions else None
     others = fmean(alone) if alone else None
     shares = {name: share for name, each in trials.items() if (share := _share(each)) is not None}

@@ -1,7 +1,7 @@
 """Samples a job's fast probes in a thread of the parent, each into a file of its own.
 
-A job in rounds is looked after between its turns only, and a few times a second at most; a GPU is to be read more often.
-The thread sleeps between samples, and what it calls into waits outside the interpreter lock.
+A job in rounds is looked after between its turns only, and a few times a second at most; a GPU is to be read more
+often. The thread sleeps between samples, and what it calls into waits outside the interpreter lock.
 """
 
 import threading

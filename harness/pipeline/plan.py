@@ -167,7 +167,7 @@ def turn(window_s: float, typical_s: float, request_s: float) -> Turn:
 
 
 class Needs(NamedTuple):
-    """What a cell's process needs for itself: bytes of memory, and the part of a GPU's memory that it takes (0 to 1)."""
+    """What a cell's process needs for itself: bytes of memory, and a part of a GPU's memory (0 to 1)."""
 
     memory_bytes: int = 0
     device_share: float = 0.0

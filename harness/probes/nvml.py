@@ -1,5 +1,6 @@
 """The GPU under a job, as NVIDIA's management library (NVML) tells it. Reads only: no setting is ever changed."""
 
+import importlib
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -80,12 +81,10 @@ class NvmlProbe:
             name = chosen(self._device, self._visible)
         except LookupError as error:
             return str(error)
-        api = self._given
-        if api is None:
-            try:
-                import pynvml as api
-            except ImportError:
-                return "nvidia-ml-py is not installed: pip install nvidia-ml-py"
+        try:
+            api = importlib.import_module("pynvml") if self._given is None else self._given
+        except ImportError:
+            return "nvidia-ml-py is not installed: pip install nvidia-ml-py"
         try:
             api.nvmlInit()
             self._open, self._nvml = True, Nvml(api)

@@ -5,8 +5,8 @@ outputs are bound to memory of the device (I/O binding). No events of the device
 """
 
 import ctypes
-from functools import partial
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from harness.runtimes.base import Feed

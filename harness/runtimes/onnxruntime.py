@@ -56,7 +56,7 @@ class OnnxSession:
 
 
 class OnnxRuntime:
-    """Loads `.onnx`. Options: threads, graph optimisation level, whether idle threads spin; on CUDA provider, inputs."""
+    """Loads `.onnx`. Options: threads, graph optimisation, whether idle threads spin; on CUDA provider and inputs."""
 
     formats = ("onnx",)
     options: Mapping[str, type] = {
@@ -108,7 +108,9 @@ class OnnxRuntime:
         with model_errors(f"onnxruntime cannot load {path.name}", first_line):
             session = ort.InferenceSession(str(path), settings, providers=wanted)
         if cuda and session.get_providers()[0] == "CPUExecutionProvider":
-            raise ModelError(f"onnxruntime took the CPU in place of {target.device}: its libraries are missing or others")
+            raise ModelError(
+                f"onnxruntime took the CPU in place of {target.device}: its libraries are missing or others"
+            )
         return OnnxSession(session, path, target)
 
     def _settings(self, target: Target, threads: int) -> Any:

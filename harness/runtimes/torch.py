@@ -1,4 +1,4 @@
-"""PyTorch modules on the CPU, eager or compiled, or on a CUDA device (`torch_cuda`): exported programs, built modules."""
+"""PyTorch: exported programs and built modules on the CPU, eager or compiled, or on a CUDA device (`torch_cuda`)."""
 
 import importlib
 import shutil
@@ -82,9 +82,9 @@ class TorchRuntime:
         if (wrong := _wrong_option(target, kind)) is not None:
             return wrong
         if kind == "cuda":
-            from harness.runtimes import torch_cuda
+            from harness.runtimes import torch_device
 
-            return torch_cuda.unavailable(target)
+            return torch_device.unavailable(target)
         compilers = shutil.which("g++") or shutil.which("clang++")
         if target.options.get("mode") == "compile" and not compilers:
             return 'mode = "compile" needs a C++ compiler (g++ or clang++) on the PATH'
@@ -116,9 +116,9 @@ class TorchRuntime:
         """Return the facts of the device that matter to the numbers; none of the CPU, which the launcher knows."""
         if target.device == "cpu":
             return {}
-        from harness.runtimes import torch_cuda
+        from harness.runtimes import torch_device
 
-        return torch_cuda.facts(target.device)
+        return torch_device.facts(target.device)
 
     def load(self, variant: Variant, target: Target, threads: int, seed: int, sequence: int) -> Session:
         """Load the module, fix its threads, and compile it where the target says so."""

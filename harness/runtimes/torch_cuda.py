@@ -5,8 +5,6 @@ Options: `mode`; `channels_last`; `inputs`: "copied" (host to device to host ins
 larger than the L2 cache is written before each request, outside its time.
 """
 
-import importlib.util
-import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.runtimes.base import Feed, Infer, Tensor, first_line, model_errors
+from harness.runtimes.torch_device import facts
 from harness.runtimes.torch_load import as_float32, cast, dtype_of, load_module, tensors_of
 from harness.spec.arrays import Array, Integers
 from harness.spec.target import Target
@@ -26,52 +25,6 @@ _NS_PER_MS = 1e6
 _MOST_PAIRS = 1 << 17
 _CAPTURE_AFTER = 3
 _FLUSH_FACTOR, _LEAST_FLUSH_BYTES = 2, 64 << 20
-_LEAST_CAPABILITY = {"bf16": (8, 0), "tf32": (8, 0), "fp16": (5, 3)}
-
-
-def unavailable(target: Target) -> str | None:
-    """Say what a CUDA target lacks here: a CUDA build, a driver, the device, the precision on it, a compiler."""
-    import torch
-
-    if torch.version.cuda is None:
-        return f"this torch ({torch.__version__}) is built without CUDA: install a CUDA build of torch"
-    try:
-        torch.cuda.init()
-    except (RuntimeError, AssertionError) as error:  # no driver, one that is too old, no device
-        return f"CUDA cannot be used here: {first_line(error)}"
-    device = torch.device(target.device)
-    if (device.index or 0) >= torch.cuda.device_count():
-        return f"there is no device '{target.device}': {torch.cuda.device_count()} can be seen here"
-    found, least = torch.cuda.get_device_capability(device), _LEAST_CAPABILITY.get(target.precision, (0, 0))
-    if found < least:
-        name = torch.cuda.get_device_name(device)
-        return f"precision '{target.precision}' needs compute capability {least[0]}.{least[1]}; {name} has {found}"
-    return _compiler_lacks() if target.options.get("mode") == "compile" else None
-
-
-def _compiler_lacks() -> str | None:
-    """Say what Inductor lacks to make kernels; None when it has all."""
-    if importlib.util.find_spec("triton") is None:
-        return 'mode = "compile" needs triton: pip install triton'
-    if not any(map(shutil.which, ("cc", "gcc", "clang"))):
-        return 'mode = "compile" needs a C compiler (gcc or clang) on the PATH'
-    return None
-
-
-def facts(device: str) -> dict[str, Fact]:
-    """Return name, UUID, compute capability, memory and L2 cache of a device, and the version of CUDA."""
-    import torch
-
-    found = torch.cuda.get_device_properties(torch.device(device))
-    return {
-        "device_name": found.name,
-        "device_uuid": f"GPU-{found.uuid}",
-        "device_capability": f"{found.major}.{found.minor}",
-        "device_total_bytes": found.total_memory,
-        "device_l2_bytes": found.L2_cache_size,
-        "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version(),
-    }
 
 
 def load(variant: Variant, target: Target) -> "CudaSession":
@@ -208,6 +161,7 @@ class Eager:
         self._module, self._layout, self._device = module, layout, device
 
     def __call__(self, *tensors: Any) -> list[Any]:
+        """Bring what is not there to the device, and call the module."""
         device, adapted = self._device, self._layout.adapted
         given = [adapted(tensor.to(device, non_blocking=True)) for tensor in tensors]
         return [as_float32(value) for value in tensors_of(self._module(*given))]
@@ -229,6 +183,7 @@ class Graphs:
         self._made: dict[tuple[Any, ...], Graph] = {}
 
     def __call__(self, *tensors: Any) -> list[Any]:
+        """Copy the inputs into a graph's buffers and replay it; its outputs stay valid until the next replay."""
         key = tuple((tensor.shape, tensor.dtype) for tensor in tensors)
         made = self._made.get(key)
         if made is None:

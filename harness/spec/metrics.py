@@ -54,7 +54,9 @@ _METRICS = (
     Metric("memory_anon_mib", "MiB", "lower", "log", "cell", "anonymous memory in use after measuring, without inputs"),
     Metric("memory_pss_mib", "MiB", "lower", "log", "cell", "memory in use; a page that n processes share counts 1/n"),
     Metric("gpu_memory_peak_mib", "MiB", "lower", "log", "cell", "peak of the process on the GPU, context included"),
-    Metric("gpu_utilisation", "", "none", "linear", "cell", "share of time in which any kernel ran, as NVML samples it"),
+    Metric(
+        "gpu_utilisation", "", "none", "linear", "cell", "share of time in which any kernel ran, as NVML samples it"
+    ),
     Metric("energy_per_inference_mj", "mJ", "lower", "log", "cell", "the GPU's energy counter ÷ inferences, kept busy"),
     Metric("artefact_mib", "MiB", "lower", "log", "cell", "size on disk of the artefact that ran"),
     Metric("accuracy", "", "higher", "linear", "cell", "fraction of dataset rows whose top-1 class is the label"),

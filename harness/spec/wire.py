@@ -195,8 +195,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a job ended: the last file of a folder, written by the child, or by the launcher in its place.
 
     `pids` are the processes that are measured. `fresh`: it was a new interpreter, not a fork of one. `spent` is where
-    the child's time went (ns by purpose), from `begin_ns` (CLOCK_MONOTONIC) on. A check says which `formats` the runtime
-    loads, and which `precisions` of them run in the target's. The launcher adds `launched` when the job has ended.
+    the child's time went (ns by purpose), from `begin_ns` (CLOCK_MONOTONIC) on. A check says which `formats` the
+    runtime loads, and which `precisions` of them run in the target's. The launcher adds `launched` at the end.
     """
 
     status: Literal["ok", "failed", "unavailable", "invalid"]

@@ -39,7 +39,8 @@ class Energy(NamedTuple):
 def update_period_s(t_s: Floats, counter_mj: Floats) -> float | None:
     """Return the mean time between updates of a counter, as samples show it; None where fewer than three are seen.
 
-    All samples are known. Where every sample shows another value, this is the time between samples: the counter may be faster.
+    All samples are known. Where each of them shows another value, this is the time between samples: the counter may be
+    faster.
     """
     at = t_s[_updates(counter_mj)]
     return float((at[-1] - at[0]) / (len(at) - 1)) if len(at) >= 3 else None

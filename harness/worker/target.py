@@ -33,9 +33,7 @@ def check_target(job: CheckTarget) -> Outcome:
     settings |= {} if facts is None else facts(target)
     casts = getattr(runtime, "precisions", None)
     precisions = () if casts is None else tuple(casts(target))
-    return Outcome(
-        status="ok", formats=runtime.formats, precisions=precisions, versions=versions, settings=settings
-    )
+    return Outcome(status="ok", formats=runtime.formats, precisions=precisions, versions=versions, settings=settings)
 
 
 def describe(job: Describe) -> Outcome:

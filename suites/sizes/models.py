@@ -6,10 +6,8 @@ speed, memory and load time do. All builders stand in this file: a conversion is
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 from torch.nn import functional
@@ -286,7 +284,8 @@ def _seeded(make: Callable[[], nn.Module], rows: dict[str, tuple[int, ...]]) -> 
         torch.manual_seed(SEED)
         module = make()
         module.apply(_keep_scale)
-    module.example_inputs = {name: _example(name, shape) for name, shape in rows.items()}
+    kinds = {name: np.int64 if name in TOKENS else np.float32 for name in rows}
+    module.example_inputs = {name: np.ones((1, *shape), kinds[name]) for name, shape in rows.items()}
     return module.eval()
 
 
@@ -296,7 +295,3 @@ def _keep_scale(module: nn.Module) -> None:
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
     if isinstance(module, Bottleneck) or (isinstance(module, InvertedResidual) and module.adds):
         nn.init.constant_(module.layers[-1][1].weight, BRANCH_SCALE)
-
-
-def _example(name: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    return np.ones((1, *shape), np.int64 if name in TOKENS else np.float32)

@@ -32,7 +32,15 @@ from harness.spec.wire import Event, Launched, Outcome, ProbeRecord, Trial, Wind
 from .handwritten import run_folder
 
 S = 1_000_000_000
-COLUMNS = ("utilisation", "process_memory_bytes", "power_w", "energy_mj", "sm_clock_mhz", "clock_reasons", "other_processes")
+COLUMNS = (
+    "utilisation",
+    "process_memory_bytes",
+    "power_w",
+    "energy_mj",
+    "sm_clock_mhz",
+    "clock_reasons",
+    "other_processes",
+)
 FACTS = {"name": "a GPU", "uuid": "GPU-1", "mig": False, "compute_mode": "default", "processes_visible": True}
 BEGIN_S, WATTS, REQUEST_MS, PERIOD_S = 100.0, 300.0, 2.0, 0.1
 
@@ -175,8 +183,8 @@ def test_processes_that_nvml_does_not_show_leave_memory_unknown_and_that_is_said
 
 
 def test_the_times_of_the_device_are_pooled_over_all_requests_as_latencies_are(run):
-    for block, device_ms in enumerate((1.4, 1.6)):
-        on_gpu(trial_folder(run, "a@box", block), seconds=1.0, device_ms=device_ms)
+    for block, (seconds, device_ms) in enumerate(((1.2, 1.4), (0.8, 1.6))):
+        on_gpu(trial_folder(run, "a@box", block), seconds=seconds, device_ms=device_ms)
     found = entry(run)
     p50, p99 = (found.metrics[key] for key in ("device_p50_ms", "device_p99_ms"))
     assert (p50.value, p99.value, p50.n, p50.basis, p50.unit) == (1.4, 1.6, 1000, "pooled", "ms")

@@ -1,4 +1,4 @@
-"""Energy by the GPU's counter against integrated power; how often the counter is updated; what a sample of NVML costs."""
+"""Energy by the GPU's counter against integrated power; how often that is updated; what a sample of NVML costs."""
 
 from __future__ import annotations
 
@@ -49,10 +49,9 @@ def energy(folder: Path, out: Path) -> list[Figure]:
     assert spent is not None, f"no window of {LEAST_UPDATES} updates: period {update_period_s(t_s, found['energy_mj'])}"
     seconds = spent.end_s - spent.begin_s
     ratio = (spent.integrated_j or float("nan")) / spent.joules
-    said = (
-        f"{spent.joules:.1f} J and {spent.integrated_j or float('nan'):.1f} J in {seconds:.2f} s, power {facts['power']}; "
-        f"±{spent.relative:.1%}; {1e3 * spent.joules / requests * (end_s - begin_s) / seconds:.1f} mJ a batch of 64"
-    )
+    each_mj = 1e3 * spent.joules / requests * (end_s - begin_s) / seconds
+    said = f"{spent.joules:.1f} J and {spent.integrated_j or float('nan'):.1f} J in {seconds:.2f} s, "
+    said += f"power {facts['power']}; ±{spent.relative:.1%}; {each_mj:.1f} mJ a batch of 64"
     updates = round(seconds / spent.period_s)
     figures.append(Figure("integrated power ÷ energy counter", ratio, "", updates, 0.9, 1.1, note=said))
     figures.append(Figure("counter's period as seen by samples", 1e3 * spent.period_s, "ms", updates, 0, 150))

@@ -74,7 +74,7 @@ def device(folder: Path, out: Path) -> list[Figure]:
 
             runs: dict[str, Callable[[], float]] = {
                 "ours": lambda: _device_s(found, feeds),  # noqa: B023
-                "theirs": lambda: do_bench(waiting, warmup=20, rep=120, return_mode="median") / 1e3,  # noqa: B023
+                "theirs": lambda: do_bench(waiting, warmup=20, rep=120, return_mode="median") / 1e3,
                 "queued": lambda: do_bench(call, warmup=20, rep=120, return_mode="median") / 1e3,  # noqa: B023
             }
             pairs = _interleaved(runs)

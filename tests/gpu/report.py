@@ -17,8 +17,8 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "overhead"))
 
-import torch  # noqa: E402
-from figure import Figure, text  # noqa: E402
+import torch
+from figure import Figure, text
 
 FIGURES = {
     "energy": "energy:energy",
@@ -68,7 +68,7 @@ def main() -> int:
             folder.mkdir()
             try:
                 figures = measured(name, folder, out)
-            except Exception:
+            except Exception:  # noqa: BLE001 - one that fails must not hide the others
                 bad = True
                 print(f"FAILED  {name}: {traceback.format_exc(limit=-6)}", flush=True)
             print(f"{name} ({time.monotonic() - begin:.0f} s)")

@@ -66,7 +66,7 @@ def registered(monkeypatch):
 
 def test_a_fast_probe_has_a_file_of_its_own_and_no_column_in_the_common_one(registered, tmp_path):
     registered(fast=Fast)
-    outcome = launched(tmp_path / "t", trial_of(tmp_path / "t", seconds=0.3, latency_ms=5, clock='real'))
+    outcome = launched(tmp_path / "t", trial_of(tmp_path / "t", seconds=0.3, latency_ms=5, clock="real"))
     assert outcome.status == "ok", outcome.message
     found = read_telemetry(tmp_path / "t", "fast")
     assert set(found) == {"t_ns", "count", "pids"} and len(found["count"]) > 10

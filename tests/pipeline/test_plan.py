@@ -260,7 +260,7 @@ def test_groups_in_literal_numbers():
 def test_cells_on_a_gpu_that_takes_one_process_at_a_time_are_alone_on_it():
     needs = {name: plan.Needs(10, share) for name, share in zip("abcde", (1.0, 0.0, 1.0, 0.0, 1.0), strict=True)}
     assert plan.groups("abcde", needs, 1000) == (("a", "b"), ("c", "d"), ("e",))
-    assert not plan.side_by_side(1.0, 3) and plan.side_by_side(0.2, 3) and plan.side_by_side(0.0, 3)
+    assert not plan.side_by_side(1.0, 3) and plan.side_by_side(0.15, 3) and plan.side_by_side(0.0, 3)
 
 
 @given(st.integers(1, 100_000), st.integers(1, 60))

@@ -46,34 +46,34 @@ class FakeNvml:
             raise self.NVMLError(self.refused[name])
         return getattr(self, f"_{name}", lambda *_: self.readings[name])(*arguments)
 
-    def _nvmlInit(self):  # noqa: N802
+    def _nvmlInit(self):
         self.open += 1
 
-    def _nvmlShutdown(self):  # noqa: N802
+    def _nvmlShutdown(self):
         self.open -= 1
 
-    def _nvmlDeviceGetCount(self):  # noqa: N802
+    def _nvmlDeviceGetCount(self):
         return len(self.uuids)
 
-    def _nvmlDeviceGetHandleByIndex(self, index):  # noqa: N802
+    def _nvmlDeviceGetHandleByIndex(self, index):
         if not 0 <= index < len(self.uuids):
             raise self.NVMLError(NOT_FOUND)
         return index
 
-    def _nvmlDeviceGetHandleByUUID(self, uuid):  # noqa: N802
+    def _nvmlDeviceGetHandleByUUID(self, uuid):
         return uuid
 
-    def _nvmlDeviceGetDeviceHandleFromMigDeviceHandle(self, handle):  # noqa: N802
+    def _nvmlDeviceGetDeviceHandleFromMigDeviceHandle(self, handle):
         return 0
 
-    def _nvmlDeviceGetUUID(self, handle):  # noqa: N802
+    def _nvmlDeviceGetUUID(self, handle):
         return handle if isinstance(handle, str) else self.uuids[handle]
 
-    def _nvmlDeviceGetClockInfo(self, handle, clock):  # noqa: N802
+    def _nvmlDeviceGetClockInfo(self, handle, clock):
         return {self.NVML_CLOCK_SM: 1755, self.NVML_CLOCK_MEM: 2619}[clock]
 
-    def _nvmlDeviceGetComputeRunningProcesses(self, handle):  # noqa: N802
+    def _nvmlDeviceGetComputeRunningProcesses(self, handle):
         return [SimpleNamespace(pid=pid, usedGpuMemory=used) for pid, used in self.processes]
 
-    def _nvmlDeviceGetFieldValues(self, handle, fields):  # noqa: N802
+    def _nvmlDeviceGetFieldValues(self, handle, fields):
         return [SimpleNamespace(nvmlReturn=0, value=SimpleNamespace(uiVal=301_000))]

@@ -98,7 +98,9 @@ def test_the_energy_counter_takes_long_and_is_read_in_every_second_sample():
 
 
 def test_reasons_have_another_name_in_older_drivers():
-    api = FakeNvml(nvmlDeviceGetCurrentClocksThrottleReasons=0x44, nvmlDeviceGetCurrentClocksEventReasons=AttributeError)
+    api = FakeNvml(
+        nvmlDeviceGetCurrentClocksThrottleReasons=0x44, nvmlDeviceGetCurrentClocksEventReasons=AttributeError
+    )
     made = probe(api)
     assert sampled(made)["clock_reasons"] == 0x44
     assert made.facts()["clock_reasons"] == "power cap, thermal slowdown by hardware"
@@ -135,7 +137,12 @@ def test_memory_that_nvml_does_not_tell_of_a_process_is_null():
     ("device", "visible", "api", "said"),
     [
         ("cpu", None, FakeNvml(), "the target's device is 'cpu', not a CUDA device"),
-        ("cuda", None, FakeNvml(refused={"nvmlInit": 12}), "there is no NVIDIA driver library (libnvidia-ml.so.1) here"),
+        (
+            "cuda",
+            None,
+            FakeNvml(refused={"nvmlInit": 12}),
+            "there is no NVIDIA driver library (libnvidia-ml.so.1) here",
+        ),
         ("cuda", None, FakeNvml(refused={"nvmlInit": 9}), "the NVIDIA driver is not loaded"),
         ("cuda:7", None, FakeNvml(), "NVML says: error 6"),
         ("cuda:1", "GPU-22", FakeNvml(), "CUDA_VISIBLE_DEVICES='GPU-22' shows 1 devices, 'cuda:1' is not among them"),

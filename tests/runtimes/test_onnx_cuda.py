@@ -16,18 +16,16 @@ ort = pytest.importorskip("onnxruntime")
 
 
 def target(device="cuda", precision="fp32", **options):
-    return Target(
-        name="t", description="d", runtime="onnxruntime", device=device, precision=precision, options=options
-    )
+    return Target(name="t", description="d", runtime="onnxruntime", device=device, precision=precision, options=options)
 
 
 class Driver:
     """Stands in for libcuda with two devices."""
 
-    def cuInit(self, flags):  # noqa: N802
+    def cuInit(self, flags):
         return 0
 
-    def cuDeviceGetCount(self, count):  # noqa: N802
+    def cuDeviceGetCount(self, count):
         count._obj.value = 2
         return 0
 

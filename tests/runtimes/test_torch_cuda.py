@@ -153,7 +153,9 @@ def test_a_graph_is_captured_once_for_each_shape_and_fed_through_its_own_buffers
     for rows in (1, 4, 1, 4, 1):
         found.infer(feed(rows, rows))
     assert log.replayed == 5
-    assert log.events.count("module") == 2 * (torch_cuda._CAPTURE_AFTER + 1), "two shapes, each called before it is captured"
+    assert log.events.count("module") == 2 * (torch_cuda._CAPTURE_AFTER + 1), (
+        "two shapes, each called before it is captured"
+    )
     graphs = found._run._made
     assert sorted(key[0][0][0] for key in graphs) == [1, 4]
     for (shape, *_), graph in graphs.items():
@@ -249,7 +251,10 @@ def test_compiling_for_a_gpu_needs_triton_and_a_c_compiler(one_gpu, monkeypatch)
         ({"precision": "int8"}, "precision 'int8' is not supported by this runtime (fp32, tf32, fp16, bf16)"),
         ({"device": "cpu", "options": {"mode": "graph"}}, "options.mode: 'graph' needs a CUDA device"),
         ({"device": "cpu", "options": {"flush_l2": True}}, "options.flush_l2: needs a CUDA device"),
-        ({"device": "cpu", "precision": "tf32"}, "precision 'tf32' is not supported by this runtime (fp32, fp16, bf16)"),
+        (
+            {"device": "cpu", "precision": "tf32"},
+            "precision 'tf32' is not supported by this runtime (fp32, fp16, bf16)",
+        ),
         ({"device": "xpu"}, "device 'xpu' is not supported by this runtime (cpu, cuda, cuda:1, …)"),
     ],
 )
