@@ -21,6 +21,8 @@ _SHORT = {
     "memory_baseline_mib": "baseline memory",
     "memory_loaded_mib": "loaded memory",
     "memory_peak_mib": "peak memory",
+    "memory_anon_mib": "anonymous memory",
+    "memory_pss_mib": "proportional memory",
     "artefact_mib": "artefact size",
     "rmse": "RMSE",
     "output_max_abs_diff": "output difference",
