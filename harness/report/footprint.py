@@ -30,7 +30,7 @@ def by_memory(rows: Iterable[Row]) -> list[Row]:
 def footprint_cells(ranking: Ranking) -> tuple[list[str], list[list[str]]]:
     """Return headings and, a list for each row, texts: place, candidate, target, metrics, status."""
     keys = [key for key in KEYS if any(key in row.metrics for row in ranking.rows)]
-    heads = ["#", "candidate", "target", *(" ".join(cells.heading(key)).strip() for key in keys), "status"]
+    heads = ["#", "candidate", "target", *("\n".join(filter(None, cells.heading(key))) for key in keys), "status"]
     return heads, [
         [
             cells.place(row),
@@ -49,7 +49,7 @@ def footprint_table(ranking: Ranking, title: str) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for place, head in enumerate(heads):
         metric = 2 < place < len(heads) - 1
-        table.add_column(head, justify="right" if metric else "left", overflow="fold", no_wrap=metric)
+        table.add_column(head, justify="right" if metric else "left", overflow="fold", no_wrap=True)
     for texts in rows:
         table.add_row(*(escape(text.replace(" [", "\n[", 1)) for text in texts))
     return table

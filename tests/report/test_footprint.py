@@ -27,7 +27,7 @@ def test_rows_are_ordered_by_memory_and_those_without_any_come_last():
 
 def test_only_metrics_that_some_row_has_get_a_column_and_places_are_kept():
     heads, rows = footprint_cells(RANKING)
-    assert heads == ["#", "candidate", "target", "peak memory MiB", "artefact size MiB", "p99 ms", "status"]
+    assert heads == ["#", "candidate", "target", "peak memory\nMiB", "artefact size\nMiB", "p99\nms", "status"]
     assert [(texts[0], texts[3]) for texts in rows] == [("2", "30 [29, 31]"), ("1", "90 [88, 92]"), ("–", "–")]
     assert rows[2][-1] == "failed: oom"
 
