@@ -47,9 +47,10 @@ def footprint_table(ranking: Ranking, title: str) -> Table:
     """Return the view for a terminal; # is the row's place in the ranking."""
     heads, rows = footprint_cells(ranking)
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for place, head in enumerate(heads):
-        metric = 2 < place < len(heads) - 1
-        table.add_column(head, justify="right" if metric else "left", overflow="fold", no_wrap=True)
-    for texts in rows:
-        table.add_row(*(escape(text.replace(" [", "\n[", 1)) for text in texts))
+    names = ("#", "candidate\non target", *(head.replace(" memory", "\nmemory", 1) for head in heads[3:]))
+    for place, head in enumerate(names):
+        table.add_column(head, justify="right" if 1 < place < len(names) - 1 else "left", overflow="fold")
+    for number, candidate, target, *texts in rows:
+        two_lines = (text.replace(" [", "\n[", 1) for text in texts)
+        table.add_row(*map(escape, (number, f"{candidate}\n{target}", *two_lines)))
     return table

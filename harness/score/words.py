@@ -22,7 +22,7 @@ _SHORT = {
     "memory_loaded_mib": "loaded memory",
     "memory_peak_mib": "peak memory",
     "memory_anon_mib": "anonymous memory",
-    "memory_pss_mib": "proportional memory",
+    "memory_pss_mib": "PSS memory",
     "artefact_mib": "artefact size",
     "rmse": "RMSE",
     "output_max_abs_diff": "output difference",
