@@ -1,5 +1,6 @@
-"""`harness show`: the table again, or one row in words."""
+"""`harness show`: the table again, by rank or by footprint, or one row in words."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -7,22 +8,34 @@ import typer
 from harness.cli.output import RESULTS, Out, RunName, console, print_ranked, say, typed
 
 
+class View(StrEnum):
+    """How the table is ordered, and what it shows."""
+
+    ranking = "ranking"
+    footprint = "footprint"
+
+
 def show(
     run: RunName = "latest",
     row: Annotated[
         str | None, typer.Argument(metavar="ROW", help="candidate@target, a part of it, or its place in the table.")
     ] = None,
+    view: Annotated[View, typer.Option(help="footprint: by memory, with size and load time.")] = View.ranking,
     out: Out = RESULTS,
 ) -> None:
     """Show a run, or why ROW stands where it does."""
     from harness.evidence.run import find
     from harness.pipeline.conclude import load_ranked
     from harness.report.commands import with_commands
+    from harness.report.footprint import footprint_table
     from harness.report.show import find_row
     from harness.score.explain import explain
 
     ranked = load_ranked(find(run, out))
     to = console()
+    if row is None and view is View.footprint:
+        to.print(footprint_table(ranked.ranking, f"{ranked.record.suite.name}: by memory"))
+        return
     if row is None:
         print_ranked(to, ranked)
         return

@@ -12,7 +12,7 @@ from harness.spec.suite import Suite
 BLOCKS, QUICK_BLOCKS = 5, 3
 """How many blocks windows are sized for, at least."""
 FEWEST_BLOCKS, MOST_BLOCKS = 2, 10
-SETUP_FRACTION = 0.15
+SETUP_FRACTION = 0.12
 """More blocks are planned as long as starting and loading take no more than this part of the budget."""
 FIRST_LOOK = 3
 """After how many blocks a cell may be dropped."""

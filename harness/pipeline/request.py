@@ -21,6 +21,8 @@ from harness.spec.suite import Budget, Candidate, Dataset, Suite, Synthetic
 from harness.spec.toml import nearest_file
 
 QUICK_FRACTION = 0.3
+_WINDOW_S = 0.5
+"""The window of bare models: processes of a fast model differ more than its requests, so more and shorter trials."""
 QUICK_SECONDS = 60.0
 _DURATION = re.compile(r"(?P<number>\d+(\.\d+)?)\s*(?P<unit>s|m|min|h)?")
 _WITHOUT_SUITE = "models without a suite: {}, no labels, so no accuracy"
@@ -168,7 +170,7 @@ def _without_suite(models: Sequence[str], dataset: Dataset) -> Suite:
         description=_WITHOUT_SUITE.format("inputs from a file" if dataset.path else "synthetic inputs"),
         targets=targets,
         candidate=candidates,
-        scenario=(SingleStream(name="interactive"),),
+        scenario=(SingleStream(name="interactive", seconds=_WINDOW_S),),
         dataset=dataset,
         budget=Budget(seconds=60.0),
         policy=WIDE,

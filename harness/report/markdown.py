@@ -10,6 +10,7 @@ from harness.evidence.run import read_prepared
 from harness.pipeline.conclude import RankedRun
 from harness.report import cells
 from harness.report.commands import with_commands
+from harness.report.footprint import footprint_cells
 from harness.report.sections import host_noise, time_spent
 from harness.score.records import Ranking, Row
 from harness.score.words import listed, short_name, text_of
@@ -45,6 +46,7 @@ def report(ranked: RankedRun, seconds: Mapping[str, float] | None = None) -> str
         "## Ranking",
         _ranking(ranking, ranked.policy),
         LEGEND,
+        *_titled("## Footprint", _footprint(ranking)),
         "## Reasons",
         *(_row(row) for row in ranking.rows),
         "## Policy",
@@ -82,6 +84,12 @@ def decision(ranking: Ranking) -> str:
         return f"**{names[0]} may serve, but it is undecided.** See its reasons."
     sure = f", P(best) = {cells.best(best[0])}" if best[0].p_best is not None else ""
     return f"**{names[0]} should serve**{sure}."
+
+
+def _footprint(ranking: Ranking) -> str:
+    """Return the rows by memory; nothing where none was measured."""
+    heads, rows = footprint_cells(ranking)
+    return grid(heads, rows) if any(row.metrics for row in ranking.rows) else ""
 
 
 def _ranking(ranking: Ranking, policy: Policy) -> str:

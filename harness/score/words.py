@@ -23,6 +23,8 @@ _SHORT = {
     "memory_baseline_mib": "baseline memory",
     "memory_loaded_mib": "loaded memory",
     "memory_peak_mib": "peak memory",
+    "memory_anon_mib": "anonymous memory",
+    "memory_pss_mib": "PSS memory",
     "gpu_memory_peak_mib": "peak GPU memory",
     "gpu_utilisation": "GPU utilisation",
     "energy_per_inference_mj": "energy per inference",

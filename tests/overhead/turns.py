@@ -44,7 +44,7 @@ def slices(folder: Path, batches: int = 15, turns: int = 200) -> list[Figure]:
     return [
         median("resume and pause of a slice", per_turn, 0, 25, "µs"),
         median("closing a slice, of 50 ms", per_slice, 0, 1_000, "µs"),
-        median("slices, of a turn of 5 ms", share.tolist(), 0, 2, "%"),
+        median(f"slices, of a turn of {_TURN_US / 1000:g} ms", share.tolist(), 0, 2, "%"),
     ]
 
 
@@ -66,10 +66,11 @@ def handover(folder: Path, seconds: float = 2.0) -> list[Figure]:
     gaps = (spans[1:, 0] - spans[:-1, 1]) / 1e3
     wall_s = (spans[-1, 1] - spans[0, 0]) / 1e9
     share = 100 * gaps / (gaps + _TURN_US)
+    turn = f"{_TURN_US / 1000:g} ms"
     return [
-        median("handing a turn over, last request to first that counts", gaps.tolist(), 0, 500, "µs"),
-        median("handing over, of a turn of 5 ms", share.tolist(), 0, 10, "%"),
-        Figure("parent's CPU while turns of 5 ms go round", 100 * used / wall_s, "% of a core", len(gaps), 0, 5),
+        median("last request of a turn to the first of the next that counts", gaps.tolist(), 0, 1_500, "µs"),
+        median(f"handing over, of a turn of {turn}", share.tolist(), 0, 16, "%"),
+        Figure(f"parent's CPU while turns of {turn} go round", 100 * used / wall_s, "% of a core", len(gaps), 0, 5),
     ]
 
 

@@ -86,7 +86,7 @@ def test_the_cost_of_a_trial_in_literal_numbers():
 def test_the_number_of_blocks_in_literal_numbers():
     shortest = A_SECOND.cost_s(QUICK, plan.SHORTEST)  # 0.836 s
     assert plan.planned_blocks([QUICK] * 2, A_SECOND, 30.0, 5) == 5
-    assert plan.planned_blocks([QUICK] * 2, A_SECOND, 53.4, 5) == 8, "processes start in a second: eight take 15 %"
+    assert plan.planned_blocks([QUICK] * 2, A_SECOND, 66.8, 5) == 8, "processes start in a second: eight take 12 %"
     assert plan.planned_blocks([QUICK] * 2, A_SECOND, 1000.0, 5) == plan.MOST_BLOCKS
     assert plan.planned_blocks([QUICK] * 2, A_SECOND, 7 * shortest, 5) == 3
     assert plan.planned_blocks([QUICK] * 2, A_SECOND, 0.1, 5) == plan.FEWEST_BLOCKS
