@@ -12,7 +12,7 @@ from harness.analyse.trials import TrialMetrics, host_fractions
 from harness.cost.hourly import is_old
 from harness.errors import EvidenceError
 from harness.evidence.folder import read_job
-from harness.evidence.run import RaceRecord, RunRecord
+from harness.evidence.run import RaceRecord
 from harness.score.words import listed
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.policy import Policy

@@ -13,7 +13,8 @@ import harness
 from harness.analyse.frames import COLUMNS, measurements
 from harness.analyse.reader import open_run
 from harness.errors import EvidenceError
-from harness.evidence.run import Drop, read_race
+from harness.evidence.files import write_json
+from harness.evidence.run import BlockRecord, Drop, block_file, read_race
 from harness.pipeline.conclude import conclude
 from harness.score.rank import rank
 from harness.spec.metrics import CATALOGUE, split_key
@@ -133,6 +134,15 @@ def test_what_the_host_did_is_one_note_of_the_run_and_no_warning(recorded):
     assert (data["disturbed"], data["all_disturbed"]) == (None, [])  # these trials have no slices
     assert (data["steal"], data["others"]) == pytest.approx((0.01, 0.1))
     assert notes[0].message == "the host: the hypervisor took 1.0% of all CPU time; other processes took 10.0%"
+
+
+def test_of_processes_that_took_turns_nothing_is_said_of_others(recorded):
+    """What the run's own cells used meanwhile would count as theirs; steal is told all the same."""
+    for number in range(4):
+        record = BlockRecord(block=number, wall_s=1.0, groups=(("quick@box", "slow@box"),))
+        write_json(block_file(recorded, number), record)
+    (note,) = [note for note in conclude(recorded).ranking.notes if note.code == "host_noise"]
+    assert note.data["others"] is None and note.data["steal"] == pytest.approx(0.01)
 
 
 def test_a_damaged_trial_is_noted_and_the_others_are_used(recorded):
