@@ -76,16 +76,13 @@ def _host(reader: RunReader) -> list[Diagnostic]:
 
 def _instructions(reader: RunReader) -> list[Diagnostic]:
     """Say once which instructions the CPUs have that rows in int8 ran on."""
-    ran = [cell.name for cell in reader.cells if precision_of(cell, reader.prepared.cells) == "int8"]
-    told = dict.fromkeys(
-        str(host["instructions"]) for host, _ in reader.hosts() if host.get("instructions") is not None
-    )
-    if not ran or not told:
+    told = dict.fromkeys(str(found) for host, _ in reader.hosts() if (found := host.get("instructions")) is not None)
+    if not told or all(precision_of(cell, reader.prepared.cells) != "int8" for cell in reader.cells):
         return []
+    exact = all(not set(each.split()).isdisjoint(DOT_PRODUCTS) for each in told)
     text = f"int8 ran on CPUs with {' / '.join(', '.join(each.split()) or 'no instructions for it' for each in told)}"
-    if exact := all(not set(each.split()).isdisjoint(DOT_PRODUCTS) for each in told):
-        return [diagnostic("instructions", text, instructions=[*told], dot_product=exact)]
-    text += "; without an int8 dot product, sums may saturate on x86: conversion.reduce_range = true prevents it"
+    if not exact:
+        text += "; without an int8 dot product, sums may saturate on x86: conversion.reduce_range = true prevents it"
     return [diagnostic("instructions", text, instructions=[*told], dot_product=exact)]
 
 

@@ -22,7 +22,7 @@ def precision_of(cell: Cell, prepared: Mapping[str, PreparedCell]) -> str | None
 def in_fp32(cell: Cell, cells: Sequence[Cell], prepared: Mapping[str, PreparedCell]) -> list[str]:
     """Name the cells that run a cell's candidate in fp32, those on its own runtime first.
 
-    None where no cell of the candidate has a lower precision: there is nothing to compare. A cell in fp32 is compared
+    Empty where no cell of the candidate has a lower precision: there is nothing to compare. A cell in fp32 is compared
     with itself.
     """
     own = [each for each in cells if each.candidate.name == cell.candidate.name]

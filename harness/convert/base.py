@@ -11,7 +11,6 @@ from typing import NamedTuple, Protocol
 from harness.runtimes.base import Feed, Tensor
 from harness.spec.arrays import Array
 from harness.spec.diagnostics import Diagnostic
-from harness.spec.target import Option
 from harness.spec.variant import Variant
 from harness.spec.wire import Fact
 
@@ -37,10 +36,13 @@ class Order(NamedTuple):
 
 
 class Made(NamedTuple):
-    """What a conversion wrote: the name of its main file, options that it decided itself, notes on the row."""
+    """What a conversion wrote: the name of its main file, options that came out otherwise, notes on the row.
+
+    An option of the conversion that this result does not depend on is None.
+    """
 
     name: str
-    options: Mapping[str, Option] = {}
+    options: Mapping[str, Fact] = {}
     notes: tuple[Diagnostic, ...] = ()
 
 

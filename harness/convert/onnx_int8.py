@@ -3,8 +3,8 @@
 The defaults are for CPUs, and the same on all of them, so that an artefact does not depend on where it was made:
 
 - QDQ with uint8 activations and symmetric int8 weights: what ONNX Runtime 1.32 recommends for x86 with VNNI, and what
-  ARM runs too. On x86 without VNNI the sum of two products may saturate; `reduce_range` (7 bits) prevents it. (Docstring
-  of `onnxruntime.quantization.quantize_static`, "Choosing parameters for CPU inference".)
+  ARM runs too. On x86 without VNNI the sum of two products may saturate; `reduce_range` (7 bits) prevents it.
+  (Docstring of `onnxruntime.quantization.quantize_static`, "Choosing parameters for CPU inference".)
 - Weights have a scale per output channel, which keeps convolutional networks within 2 % of fp32 (Krishnamoorthi 2018,
   arXiv:1806.08342). One scale per weight is smaller by a little; it was not measurably faster.
 - Ranges of activations are the smallest and largest values of 256 calibration rows. Where rare outliers widen them,
@@ -39,7 +39,8 @@ _WORDS = {
     "calibration": ("minmax", "entropy", "percentile"),
     "activations": ("uint8", "int8"),
 }
-_UNCALIBRATED = "int8 is dynamic, its ranges taken anew at each inference, because the dataset has no calibration rows"
+_UNCALIBRATED = "int8 is dynamic, because the dataset has no calibration rows"
+_BY_BATCH = "ranges of activations are taken over each batch, so that a prediction depends on the rows beside it"
 
 
 class _Settings(NamedTuple):
@@ -72,9 +73,11 @@ class OnnxToInt8:
             model, used = _quantised(original, order, settings, Path(scratch), external)
             refuse_unchanged(model)
             name = save(model, folder, external)
-        fell_back = order.options["method"] == "auto" and settings.method == "dynamic"
-        notes = (diagnostic("calibration_missing", _UNCALIBRATED),) if fell_back else ()
-        return Made(name, {"method": settings.method} | used, notes)
+        if settings.method != "dynamic":
+            return Made(name, used)
+        asked = order.options["method"] == "dynamic"
+        missing = () if asked else (diagnostic("calibration_missing", _UNCALIBRATED),)
+        return Made(name, used, (*missing, diagnostic("dynamic_ranges", _BY_BATCH)))
 
 
 def _checked(options: Mapping[str, Fact], calibrated: bool) -> _Settings:
@@ -96,16 +99,21 @@ def _checked(options: Mapping[str, Fact], calibrated: bool) -> _Settings:
 
 def _quantised(
     original: OnnxOriginal, order: Order, settings: _Settings, scratch: Path, external: bool
-) -> tuple[Any, dict[str, Option]]:
-    """Return the model in int8, and the options that came out otherwise than they were given."""
+) -> tuple[Any, dict[str, Fact]]:
+    """Return the model in int8, and the settings as they were used (None: not at all)."""
     import onnx
 
     path = prepared(original.path, scratch)
     refuse_without_weights(onnx.load(str(path), load_external_data=False), "int8")
+    used: dict[str, Fact] = dict.fromkeys(_Settings._fields)
+    used |= {"method": settings.method, "per_channel": settings.per_channel}
     if settings.method == "weights":
-        return weights_only(path, settings.per_channel), {}
+        return weights_only(path, settings.per_channel), used
+    used["reduce_range"] = settings.reduce_range
     if settings.method == "dynamic":
-        return dynamic(path, settings.per_channel, settings.reduce_range, scratch, external), {}
+        return dynamic(path, settings.per_channel, settings.reduce_range, scratch, external), used
     feeds, rows = calibration_feeds(original.inputs, order.calibration or {}, settings.calibration_rows)
     how = Static(*(getattr(settings, name) for name in Static._fields))
-    return static(path, feeds, how, scratch, external), {"calibration_rows": rows}
+    used |= how._asdict() | {"calibration_rows": rows}
+    used["percentile"] = settings.percentile if settings.calibration == "percentile" else None
+    return static(path, feeds, how, scratch, external), used

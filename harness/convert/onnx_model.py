@@ -12,8 +12,12 @@ from harness.spec.target import Target
 from harness.spec.variant import Variant
 
 _ANYWHERE = Target(description="a plain session", runtime="onnxruntime")
-_WEIGHTED = {"Gather": (0,)} | dict.fromkeys(("Conv", "ConvTranspose", "Gemm", "MatMul"), (1,))
-_WEIGHTED |= dict.fromkeys(("LSTM", "GRU", "RNN"), (1, 2))
+_WEIGHTED: dict[str, tuple[int, ...]] = {
+    "Gather": (0,),
+    **dict.fromkeys(("Conv", "ConvTranspose", "Gemm", "MatMul"), (1,)),
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), (1, 2)),
+}
+"""Operators with weights, by the places of these among their inputs."""
 _SHOWN = 5
 
 

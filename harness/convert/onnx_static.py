@@ -1,8 +1,8 @@
 """Static quantisation of ONNX models: ranges of activations from calibration rows, then QDQ by ONNX Runtime."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from harness.runtimes.base import Feed, Tensor
 from harness.runtimes.layout import settle_by
 from harness.spec.arrays import Array
 
+Feeds: TypeAlias = Callable[[], Iterator[Feed]]
 BATCH = 8
 """Rows of one calibration run: a histogram needs every activation of a batch in memory."""
 _BINS = {"entropy": 1024, "percentile": 8192}
@@ -18,16 +19,14 @@ _BINS = {"entropy": 1024, "percentile": 8192}
 long with twice as many; it can leave out seven eighths of a range."""
 _LEVELS = 128
 _OPERATORS = (
-    *("Conv", "ConvTranspose", "Gemm", "MatMul", "Gather"),
-    *("Relu", "Clip", "MaxPool", "AveragePool", "GlobalAveragePool", "Concat", "Slice", "Pad", "Resize"),
-    *("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"),
+    *("Conv", "ConvTranspose", "Gemm", "MatMul", "Gather", "Relu", "Clip", "MaxPool", "AveragePool", "Resize"),
+    *("Slice", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"),
 )
-"""What computes with weights, and what passes its results on unchanged in kind.
+"""What computes with weights, and what passes int8 on where it comes in.
 
 The rest (LayerNormalization, Softmax, GELU, sums with constants) stays in fp32: ONNX Runtime's CPU provider would
-quantise and dequantise around it. It turns sums of quantised tensors into int8 ones by itself.
+dequantise before it and quantise behind it. Sums and concatenations between int8 tensors it does in int8 by itself.
 """
-
 _FLOAT_OUT = ("MatMul", "Gemm")
 """Products whose results stay in fp32, as their kernels can give them: logits, and what is added to in fp32."""
 
@@ -54,21 +53,26 @@ class _One:
         return feed
 
 
-def calibration_feeds(tensors: Sequence[Tensor], arrays: Mapping[str, Array], most: int) -> tuple[list[Feed], int]:
-    """Return batches of at most `most` rows, evenly spaced over the split, and the number of rows.
+def calibration_feeds(tensors: Sequence[Tensor], arrays: Mapping[str, Array], most: int) -> tuple[Feeds, int]:
+    """Return a function that yields batches of at most `most` rows in all, and how many they are.
 
-    Evenly, because splits are often sorted by class. Raises ModelError where the arrays do not fit the inputs.
+    They are spaced evenly over the split, because splits are often sorted by class. Raises ModelError where the arrays
+    do not fit the inputs.
     """
     paired = feeding.match(tensors, arrays)
     settled, have = settle_by(tensors, paired), feeding.rows_in(paired)
     chosen = np.linspace(0, have - 1, min(most, have)).round().astype(np.int64)
-    some = {name: array[chosen] for name, array in paired.items()}
     size = feeding.fixed_batch(settled) or (1 if any(tensor.axis is None for tensor in settled) else None)
-    starts = range(0, len(chosen), size or BATCH)
-    return [feeding.batch(settled, some, at, size or min(BATCH, len(chosen) - at)) for at in starts], len(chosen)
+
+    def feeds() -> Iterator[Feed]:
+        for at in range(0, len(chosen), size or BATCH):
+            rows = chosen[at : at + (size or BATCH)]
+            yield feeding.batch(settled, {name: array[rows] for name, array in paired.items()}, 0, size or len(rows))
+
+    return feeds, len(chosen)
 
 
-def quantised(path: Path, feeds: Sequence[Feed], how: Static, scratch: Path, external: bool) -> Any:
+def quantised(path: Path, feeds: Feeds, how: Static, scratch: Path, external: bool) -> Any:
     """Return the prepared model at `path` with int8 weights and activations, their ranges learnt from `feeds`.
 
     Weights are symmetric; their scales are per output channel with `per_channel`.
@@ -103,7 +107,7 @@ def _products_of_activations(model: Any) -> list[str]:
     return [node.name for node in model.graph.node if node.op_type == "MatMul" and constants.isdisjoint(node.input)]
 
 
-def _ranges(path: Path, feeds: Sequence[Feed], how: Static, scratch: Path, external: bool) -> Any:
+def _ranges(path: Path, feeds: Feeds, how: Static, scratch: Path, external: bool) -> Any:
     """Return the range of each tensor; histograms begin with the whole range, so that they do not grow."""
     from onnxruntime.quantization.calibrate import HistogramCollector
 
@@ -127,8 +131,8 @@ def _calibrator(method: str, path: Path, scratch: Path, external: bool) -> Any:
     return create_calibrator(path, [*_OPERATORS], augmented, method_of, use_external_data_format=external)
 
 
-def _collected(calibrator: Any, feeds: Iterable[Feed]) -> Any:
+def _collected(calibrator: Any, feeds: Feeds) -> Any:
     """Show a calibrator the batches one by one: it keeps what all of one call give."""
-    for feed in feeds:
+    for feed in feeds():
         calibrator.collect_data(_One(feed))
     return calibrator.compute_data()

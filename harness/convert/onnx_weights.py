@@ -61,7 +61,7 @@ def _replace(graph: Any, weight: Any, nodes: list[Any], per_channel: bool) -> No
     array = numpy_helper.to_array(weight)
     axes = {_channel(node, array.ndim) if per_channel else None for node in nodes}
     axis = axes.pop() if len(axes) == 1 else None
-    whole, scale = quantised(array, axis)
+    whole, scale = as_int8(array, axis)
     names = [f"{weight.name}_int8", f"{weight.name}_scale"]
     attribute = {} if axis is None else {"axis": axis}
     graph.initializer.remove(weight)
@@ -92,11 +92,11 @@ def _channel(node: Any, axes: int) -> int | None:
     return _CHANNEL[node.op_type] % axes
 
 
-def quantised(array: Array, axis: int | None) -> tuple[Array, Array]:
+def as_int8(array: Array, axis: int | None) -> tuple[Array, Array]:
     """Return a weight in -127..127 and its scale: one per place on `axis`, or (None) one for all, without axes."""
     others = None if axis is None else tuple(each for each in range(array.ndim) if each != axis)
-    largest = np.abs(array).max(axis=others)
-    scale = np.asarray(np.where(largest > 0, largest / _MOST, 1.0), dtype=np.float32)
+    step = np.asarray(np.abs(array).max(axis=others) / _MOST, dtype=np.float32)
+    scale = np.where(step > 0, step, np.float32(1))
     shape = [1 if each != axis else -1 for each in range(array.ndim)]
     whole = np.rint(array / (scale if axis is None else scale.reshape(shape)))
     return np.clip(whole, -_MOST, _MOST).astype(np.int8), scale

@@ -87,7 +87,8 @@ def difference(
     (value, moved), (other, less) = (_influences(scores, weight, transform) for scores in (one, two))
     value -= other
     if transform == "mean" and bool(np.isin([one, two], (0.0, 1.0)).all()):
-        low, high = _bonett_price(*(float(np.average(each, weights=weight)) for each in (one > two, one < two)), n, z)
+        gained, lost = (float(np.average(each, weights=weight)) for each in (one > two, one < two))
+        low, high = _bonett_price(gained, lost, n, z)
     else:
         half = z * math.sqrt(float(np.average((moved - less) ** 2, weights=weight)) / max(n - 1.0, 1.0))
         low, high = value - half, value + half

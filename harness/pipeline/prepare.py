@@ -113,7 +113,7 @@ class Preparation:
         return self._made[key]
 
     def _chain(self, cell: Cell, own: Variant, steps: tuple[str, ...], data: Data) -> PreparedCell:
-        variant, notes = own, tuple[Diagnostic, ...]()
+        variant, notes, takes = own, tuple[Diagnostic, ...](), tuple[str, ...]()
         reference: str | None = None
         for conversion in steps:
             plain, asked = self._cached(cell, variant, conversion, data, reference)
@@ -128,12 +128,12 @@ class Preparation:
                 cached = plain if _takes_none(outcome, cell.target) else asked
                 cached = artefacts.store(self._folder / _FOLDER / name, cached)
             variant, reference = self._result(cached, outcome, variant, conversion)
-            notes += outcome.notes
+            notes, takes = (*notes, *outcome.notes), (*takes, *outcome.settings)
         allowed = tolerance(self._record.suite.parity, variant.precision)
         problem = artefacts.too_far(variant.parity, allowed) if variant.parity else None
         if problem:
-            return PreparedCell(status="failed", failure="output_error", why=problem, variant=variant)
-        return PreparedCell(status="ok", variant=variant, notes=notes)
+            return PreparedCell(status="failed", failure="output_error", why=problem, variant=variant, takes=takes)
+        return PreparedCell(status="ok", variant=variant, notes=notes, takes=takes)
 
     def _cached(
         self, cell: Cell, source: Variant, conversion: str, data: Data, reference: str | None
@@ -209,10 +209,10 @@ def refuse_unused_options(target: Target, prepared: Iterable[PreparedCell]) -> N
     cells = list(prepared)
     if any(cell.status == "failed" and cell.variant is None for cell in cells):
         return
-    variants = [cell.variant for cell in cells if cell.variant is not None and cell.variant.steps]
-    unused = sorted(set(target.conversion).difference(*(variant.options for variant in variants)))
-    if variants and unused:
-        steps = dict.fromkeys(step for variant in variants for step in variant.steps)
+    converted = {cell.variant.steps: cell.takes for cell in cells if cell.variant is not None and cell.variant.steps}
+    unused = sorted(set(target.conversion).difference(*converted.values()))
+    if converted and unused:
+        steps = dict.fromkeys(step for each in converted for step in each)
         raise SpecError(f"target '{target.name}'", f"conversion.{unused[0]}: no option of {', '.join(steps)}")
 
 

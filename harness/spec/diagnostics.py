@@ -51,6 +51,7 @@ CODES: dict[str, Code] = {
     "evidence_damaged": Code("warning", "evidence that cannot be read was not used"),
     # what a variant is, beside the candidate in fp32
     "calibration_missing": Code("info", "int8 is dynamic, because the dataset has no calibration rows"),
+    "dynamic_ranges": Code("info", "int8 is dynamic: a prediction depends on the rows that share its batch"),
     "fp16_casts": Code("info", "ONNX Runtime's CPU provider computes much of fp16 in fp32"),
     "against_fp32": Code(
         "info", "the difference in quality to the same candidate's row in fp32, paired by dataset row"

@@ -38,18 +38,21 @@ def scores(wrong=()):
 
 @pytest.fixture
 def run(tmp_path):
-    """A run of `net` on `box` (fp32) and on other targets: name → (precision, rows that it gets wrong)."""
+    """A run of `net` on `box` (fp32) and on other targets: name → (precision, rows that it gets wrong).
 
-    def call(others, full=(), task="classification"):
+    `predict` makes predictions of what is wrong.
+    """
+
+    def call(others, full=(), task="classification", predict=scores):
         folder = handwritten.run_folder(tmp_path, "net", policy=POLICY)
         wrong = {"box": ("fp32", full), **others}
         for number in range(3):
             handwritten.trial(folder, "net", number, {"interactive": [1.0] * 50})
-        handwritten.cold(folder, "net", 1, scores(full))
+        handwritten.cold(folder, "net", 1, predict(full))
         for name, (_, rows) in others.items():
             shutil.copytree(folder / "cells" / "net@box", folder / "cells" / f"net@{name}")
             handwritten.block(folder, 0, 1.0)
-            save_array(folder / "cells" / f"net@{name}" / "cold-01" / "predictions.npy", scores(rows))
+            save_array(folder / "cells" / f"net@{name}" / "cold-01" / "predictions.npy", predict(rows))
         record = read_run(folder)
         targets = tuple(msgspec.structs.replace(record.targets[0], name=name) for name in wrong)
         candidates = tuple(msgspec.structs.replace(each, task=task) for each in record.suite.candidate)
@@ -121,7 +124,7 @@ def test_a_run_in_fp32_alone_has_no_such_metric(run):
 
 def test_the_table_shows_agreement_and_size_only_where_a_row_has_lower_precision(run):
     ranked = conclude(run({"small": ("int8", (0,))}))
-    assert columns(ranked.ranking, POLICY)[:4] == ["accuracy", "latency_p50_ms", "fp32_agreement", "artefact_mib"]
+    assert columns(ranked.ranking, POLICY)[:4] == ["latency_p50_ms", "accuracy", "fp32_agreement", "artefact_mib"]
 
 
 def test_what_the_conversion_noted_is_said_of_the_row(run):
@@ -130,6 +133,16 @@ def test_what_the_conversion_noted_is_said_of_the_row(run):
     (note,) = (reason for reason in row.reasons if reason.code == "calibration_missing")
     assert (note.subject, note.message) == ("net@small", "int8 is dynamic")
     assert any("paired over 200 rows" in line for line in explain(ranked.ranking, POLICY, row))
+
+
+def test_a_regressor_is_compared_by_its_error(run):
+    numbers = LABELS[:, None].astype(np.float32)
+    folder = run({"small": ("int8", 0.3)}, 0.1, "regression", lambda error: numbers + np.float32(error))
+    ranked = conclude(folder, Policy(objectives=POLICY.objectives))
+    row = next(row for row in ranked.ranking.rows if row.target == "small")
+    (said,) = against(row)
+    assert said.message == "RMSE 0.2 above fp32 [0.2, 0.2], paired over 200 rows with net@box"
+    assert "artefact_mib" in columns(ranked.ranking, ranked.policy)
 
 
 def instructions(folder, *facts):

@@ -78,7 +78,12 @@ def int8(tmp_path, models):
 def test_static_int8_is_calibrated_and_every_option_is_on_record(int8):
     outcome = int8()
     assert (outcome.status, outcome.message, outcome.notes) == ("ok", "", ())
-    assert outcome.settings == {**OnnxToInt8.defaults, "method": "static", "calibration_rows": 64}
+    assert outcome.settings == {
+        **OnnxToInt8.defaults,
+        "method": "static",
+        "calibration_rows": 64,
+        "percentile": None,  # it would count with calibration = "percentile"
+    }
     assert sorted(path.name for path in int8.folder.iterdir()) == ["model.onnx", "reference.npy"]
     assert set(int8.weights().values()) == {INT8}
     assert {node.op_type for node in int8.model.graph.node} >= {"QuantizeLinear", "DequantizeLinear"}
@@ -128,12 +133,12 @@ def test_one_scale_per_channel_keeps_small_channels(int8, models):
 
 def test_without_calibration_rows_it_is_dynamic_and_says_so(int8):
     outcome = int8(calibrated=False)
-    (note,) = outcome.notes
-    assert (note.code, note.severity) == ("calibration_missing", "info")
-    assert outcome.settings["method"] == "dynamic"
+    assert [note.code for note in outcome.notes] == ["calibration_missing", "dynamic_ranges"]
+    used = {name: value for name, value in outcome.settings.items() if value is not None}
+    assert used == {"method": "dynamic", "per_channel": True, "reduce_range": False}
     assert {node.op_type for node in int8.model.graph.node} >= {"DynamicQuantizeLinear", "MatMulInteger"}
     assert np.abs(int8.outputs() - int8.outputs(int8.path)).max() < 0.05 * np.abs(int8.outputs(int8.path)).max()
-    assert int8(method="dynamic").notes == ()  # this was asked for
+    assert [note.code for note in int8(method="dynamic").notes] == ["dynamic_ranges"]  # this was asked for
     assert int8(rows=False, calibrated=False).settings["method"] == "dynamic"  # inputs drawn from the signature
 
 

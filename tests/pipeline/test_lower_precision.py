@@ -88,7 +88,7 @@ def test_int8_is_ruled_out_by_the_limit_on_accuracy_and_fp32_is_not(spiky):
     rows = rows_of(ranked)
     assert rows["full"].metrics["accuracy"].value == 1.0 and rows["full"].eligible
     assert rows["small"].metrics["accuracy"].value < 0.6 and rows["small"].place is None
-    assert rows["small"].reasons[0].code == "limit_broken"
+    assert "limit_broken" in {reason.code for reason in rows["small"].reasons}
     assert rows["spared"].metrics["accuracy"].value > 0.97 and rows["spared"].place is not None
     assert rows["small"].metrics["fp32_agreement"].value == rows["small"].metrics["accuracy"].value
 
