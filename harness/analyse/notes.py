@@ -5,6 +5,7 @@ from contextlib import suppress
 from datetime import date
 from statistics import fmean
 
+from harness.analyse.precision import precision_of
 from harness.analyse.reader import RunReader
 from harness.analyse.requests import disturbed_share
 from harness.analyse.trials import TrialMetrics, host_fractions
@@ -12,6 +13,7 @@ from harness.cost.hourly import is_old
 from harness.errors import EvidenceError
 from harness.evidence.folder import read_job
 from harness.evidence.run import RaceRecord, RunRecord
+from harness.launch.instructions import DOT_PRODUCTS
 from harness.score.words import listed
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.policy import Policy
@@ -41,7 +43,7 @@ def notes_of(reader: RunReader, race: RaceRecord, policy: Policy | None) -> list
             f"ranked by another policy than the race was run by; {', '.join(names)} had left that race before its end"
         )
         notes.append(diagnostic("other_policy", text, cells=[*names]))
-    return [*notes, *race.notes, *_money(reader.record), *_host(reader), *reader.notes()]
+    return [*notes, *race.notes, *_money(reader.record), *_host(reader), *_instructions(reader), *reader.notes()]
 
 
 def _host(reader: RunReader) -> list[Diagnostic]:
@@ -70,6 +72,18 @@ def _host(reader: RunReader) -> list[Diagnostic]:
         return []
     told = f"the host: {text}"
     return [diagnostic("host_noise", told, disturbed=share, steal=steal, others=others, all_disturbed=[*whole])]
+
+
+def _instructions(reader: RunReader) -> list[Diagnostic]:
+    """Say once which instructions the CPUs have that rows in int8 ran on."""
+    told = dict.fromkeys(str(found) for host, _ in reader.hosts() if (found := host.get("instructions")) is not None)
+    if not told or all(precision_of(cell, reader.prepared.cells) != "int8" for cell in reader.cells):
+        return []
+    exact = all(not set(each.split()).isdisjoint(DOT_PRODUCTS) for each in told)
+    text = f"int8 ran on CPUs with {' / '.join(', '.join(each.split()) or 'no instructions for it' for each in told)}"
+    if not exact:
+        text += "; without an int8 dot product, sums may saturate on x86: conversion.reduce_range = true prevents it"
+    return [diagnostic("instructions", text, instructions=[*told], dot_product=exact)]
 
 
 def _share(trials: Sequence[TrialMetrics]) -> float | None:

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from harness.launch.environment import host_facts
+from harness.launch.instructions import DOT_PRODUCTS
 from harness.launch.lock import lock_path
 from harness.probes.host import cpu_seconds
 from harness.report.listing import Finding, Grade
 from harness.spec import plugins
+from harness.spec.wire import Fact
 
 _SPIN_NS = 500_000_000
 _PAUSE_NS = 20_000
@@ -30,9 +32,19 @@ def _host() -> list[Finding]:
     busy: Grade = "good" if load < 0.5 * cpus else "note" if load < cpus else "bad"
     return [
         Finding("processor", f"{host['cpu']}, {host['cpus']} CPUs, {cpus} usable here", "good" if cpus > 1 else "note"),
+        _instructions(host["instructions"]),
         Finding("memory", f"{host['memory_mib']} MiB", "good"),
         Finding("load", f"{load:.2f} over the last minute", busy),
     ]
+
+
+def _instructions(found: Fact) -> Finding:
+    if found is None:
+        return Finding("instructions", "/proc/cpuinfo does not tell them", "unavailable")
+    names = str(found).split()
+    if set(names).isdisjoint(DOT_PRODUCTS):
+        return Finding("instructions", f"{', '.join(names) or 'none of note'}; no int8 dot product", "note")
+    return Finding("instructions", ", ".join(names), "good")
 
 
 def _clock() -> list[Finding]:

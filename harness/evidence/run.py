@@ -67,7 +67,8 @@ class PreparedCell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """What preparation made of one cell: a variant to run, or why there is none; how fast it is.
 
     `forkable`: its trials may be forks of a process that has imported the runtime. `inputs` are the synthetic inputs
-    that its first process chose.
+    that its first process chose. `notes` are what the conversions that made the variant say of it, `takes` the names
+    of all their options.
     """
 
     status: str
@@ -77,6 +78,8 @@ class PreparedCell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     speed: Speed | None = None
     forkable: bool = False
     inputs: dict[str, str] = {}
+    notes: tuple[Diagnostic, ...] = ()
+    takes: tuple[str, ...] = ()
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import psutil
 
+from harness.launch.instructions import instructions
 from harness.probes.base import read_text
 from harness.spec.target import Limits
 from harness.spec.wire import PARENT_VARIABLE, Fact, Resources
@@ -42,6 +43,7 @@ def host_facts() -> dict[str, Fact]:
         "system": platform.platform(),
         "machine": platform.machine(),
         "cpu": _cpu_model(),
+        "instructions": instructions(),
         "cpus": os.cpu_count(),
         "affinity": len(os.sched_getaffinity(0)),
         "memory_mib": psutil.virtual_memory().total >> 20,

@@ -16,7 +16,7 @@ from harness.score.records import Ranking, Row
 from harness.score.words import listed, short_name, text_of
 from harness.spec.metrics import lookup
 from harness.spec.policy import Policy
-from harness.spec.target import Target
+from harness.spec.target import Option, Target
 from harness.spec.variant import Variant
 
 LEGEND = (
@@ -150,12 +150,17 @@ def _variants(folder: Path) -> str:
 
 def _variant(variant: Variant) -> str:
     parts = [f"{variant.format} in {variant.precision}, by {', '.join(variant.steps)}" if variant.steps else "as given"]
+    parts += [", ".join(f"{key} = {_toml(value)}" for key, value in variant.options.items())] if variant.options else []
     parts += [f"{variant.bytes:,} bytes"] if variant.bytes is not None else []
     parts += [f"SHA-256 `{variant.digest[:16]}…`"]
     if (parity := variant.parity) is not None:
         same = "" if parity.top1_agreement is None else f", the same top-1 class in {parity.top1_agreement:.2%}"
         parts += [f"differs from its original by at most {parity.max_abs_diff:.2g}{same} ({parity.rows} rows)"]
     return "; ".join(parts)
+
+
+def _toml(value: Option) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _bullets(lines: Iterable[str]) -> str:

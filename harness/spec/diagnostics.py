@@ -49,6 +49,13 @@ CODES: dict[str, Code] = {
     "quality_unknown": Code("warning", "predictions cannot be compared with the labels"),
     "winner_flagged": Code("warning", "a row that may be the best has warnings"),
     "evidence_damaged": Code("warning", "evidence that cannot be read was not used"),
+    # what a variant is, beside the candidate in fp32
+    "calibration_missing": Code("info", "int8 is dynamic, because the dataset has no calibration rows"),
+    "dynamic_ranges": Code("info", "int8 is dynamic: a prediction depends on the rows that share its batch"),
+    "fp16_casts": Code("info", "ONNX Runtime's CPU provider computes much of fp16 in fp32"),
+    "against_fp32": Code(
+        "info", "the difference in quality to the same candidate's row in fp32, paired by dataset row"
+    ),
     # remarks and notes
     "certified": Code("info", "what the samples alone certify about a latency limit"),
     "undisturbed": Code("info", "slices that the host disturbed do not change a result"),
@@ -67,6 +74,7 @@ CODES: dict[str, Code] = {
     "race_tied": Code("info", "the race ended in a tie"),
     "no_suite": Code("info", "no suite was given; a default policy ranks"),
     "ranked_by": Code("info", "the percentile that a run without a suite is ranked by, and why"),
+    "instructions": Code("info", "the instructions of the CPUs that int8 rows ran on"),
     "host_noise": Code("info", "CPU time that the hypervisor and other processes took during trials"),
     "control_passed": Code("info", "a control came out as it should: twins alike, 5 % more work told apart"),
     "control_missed": Code("info", "a control did not come out as it should: so small a difference cannot be told"),
