@@ -43,7 +43,22 @@ def notes_of(reader: RunReader, race: RaceRecord, policy: Policy | None) -> list
             f"ranked by another policy than the race was run by; {', '.join(names)} had left that race before its end"
         )
         notes.append(diagnostic("other_policy", text, cells=[*names]))
-    return [*notes, *race.notes, *_money(reader.record), *_host(reader), *_instructions(reader), *reader.notes()]
+    own = [*_limits(reader), *_money(reader.record), *_host(reader), *_instructions(reader)]
+    return [*notes, *race.notes, *own, *reader.notes()]
+
+
+def _limits(reader: RunReader) -> list[Diagnostic]:
+    """Name the limits of targets that nothing enforced."""
+    found: dict[tuple[str, str], str] = {}
+    for cell in reader.cells:
+        for trial in (*reader.cold(cell.name), *reader.trials(cell.name)):
+            granted = trial.outcome.launched.resources if trial.outcome.launched is not None else None
+            for limit in granted.unenforced if granted is not None else ():
+                found.setdefault((cell.target.name, limit), granted.limits.get(limit, "") if granted else "")
+    return [
+        diagnostic("limit_not_enforced", f"target {target}: limits.{limit}: {words}", target, limit=limit)
+        for (target, limit), words in found.items()
+    ]
 
 
 def _host(reader: RunReader) -> list[Diagnostic]:

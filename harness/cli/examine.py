@@ -11,7 +11,9 @@ import numpy as np
 
 from harness.launch.environment import host_facts
 from harness.launch.instructions import DOT_PRODUCTS
+from harness.launch.limits import describe
 from harness.launch.lock import lock_path
+from harness.launch.means import find
 from harness.probes.host import cpu_seconds
 from harness.report.listing import Finding, Grade
 from harness.spec import plugins
@@ -19,6 +21,7 @@ from harness.spec.wire import Fact
 
 _SPIN_NS = 500_000_000
 _PAUSE_NS = 20_000
+_LIMITS = {"cpu": "CPU quotas", "cpuset": "CPU sets", "memory": "memory limits"}
 
 
 def examine() -> list[Finding]:
@@ -79,14 +82,14 @@ def _steal(before: tuple[float | None, float, float]) -> Finding:
 
 
 def _limits() -> list[Finding]:
-    cgroup = Path("/sys/fs/cgroup/cgroup.controllers").exists()
+    means = find()
+    held = describe(means)
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     outer = "no outer bound" if hard == resource.RLIM_INFINITY else f"outer bound {hard >> 20} MiB"
     frequency = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq").exists()
     return [
-        Finding("memory limits", f"enforced by RLIMIT_DATA ({outer})", "good"),
-        Finding("CPU limits", "not enforced; threads are bounded to the target's CPUs", "note"),
-        Finding("cgroup v2", "present, not used yet" if cgroup else "not mounted", "note" if cgroup else "unavailable"),
+        *(Finding(_LIMITS[name], words, "good" if name in means.places else "note") for name, words in held.items()),
+        Finding("RLIMIT_DATA", f"bounds jobs without a memory limit ({outer})", "good"),
         Finding("CPU frequency", "readable" if frequency else "not readable", "good" if frequency else "unavailable"),
         Finding("lock", str(lock_path()), "good"),
     ]

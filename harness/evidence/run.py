@@ -54,13 +54,15 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Speed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How fast a cell is, as its first process told, in seconds: loading, first inference, a request of each window.
 
-    `memory_bytes` is what a process of the cell needs for itself.
+    `memory_bytes` is what a process of the cell needs for itself. `settle_s` is the period of a CPU quota that can
+    throttle it; the seconds of a request are then its mean.
     """
 
     load_s: float = 0.0
     first_s: float = 0.0
     requests_s: dict[str, float] = {}
     memory_bytes: int = 0
+    settle_s: float = 0.0
 
 
 class PreparedCell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

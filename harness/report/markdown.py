@@ -6,12 +6,13 @@ from pathlib import Path
 from harness.analyse.reader import open_run
 from harness.analyse.seconds import seconds_by_purpose
 from harness.evidence.files import write_whole
+from harness.evidence.run import cells as all_cells
 from harness.evidence.run import read_prepared
 from harness.pipeline.conclude import RankedRun
 from harness.report import cells
 from harness.report.commands import with_commands
 from harness.report.footprint import footprint_cells
-from harness.report.sections import host_noise, time_spent
+from harness.report.sections import host_noise, limits, time_spent
 from harness.score.records import Ranking, Row
 from harness.score.words import listed, short_name, text_of
 from harness.spec.metrics import lookup
@@ -58,6 +59,7 @@ def report(ranked: RankedRun, seconds: Mapping[str, float] | None = None) -> str
         *_titled("## How the time was spent", time_spent(seconds or {})),
         "## Targets",
         _bullets(_target(target) for target in record.targets),
+        *_titled("## Limits", limits(ranked.folder, [each.name for each in all_cells(record.suite, record.targets)])),
         "## Variants",
         _variants(ranked.folder),
         "## Measured on",

@@ -1,9 +1,13 @@
-"""Sections of `report.md` about the run itself: how its time was spent, what the host's noise changed."""
+"""Sections of `report.md` about the run itself: limits, how its time was spent, what the host's noise changed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
+from harness.evidence.folder import succeeded
+from harness.evidence.run import cold_folder
 from harness.score.records import Ranking
 from harness.score.words import duration, name_of, percent
+from harness.spec.wire import Memory
 
 _WORDS = {
     "sampling": "measuring requests",
@@ -44,6 +48,26 @@ def host_noise(ranking: Ranking) -> str:
 
 
 _LOOKED_AT = ("disturbed", "undisturbed")
+
+
+def limits(run: Path, cells: Iterable[str]) -> str:
+    """Return, as bullets, what enforced each cell's limits, and what memory its first process was charged."""
+    lines = []
+    for cell in cells:
+        outcome = succeeded(cold_folder(run, cell, 1))
+        if outcome is None or outcome.launched is None or not outcome.launched.resources.limits:
+            continue
+        said = [f"{name}: {words}" for name, words in outcome.launched.resources.limits.items()]
+        lines.append(f"- `{cell}`: {'. '.join([*said, *_charged(outcome.memory)])}")
+    return "\n".join(lines)
+
+
+def _charged(memory: Memory) -> list[str]:
+    parts = (memory.charged_bytes, memory.charged_anon_bytes, memory.charged_file_bytes)
+    if None in parts:
+        return []
+    peak, anon, file = (f"{(part or 0) / (1 << 20):.0f} MiB" for part in parts)
+    return [f"Charged {peak} at most; at the end {anon} anonymous, {file} page cache"]
 
 
 def _seconds(seconds: float) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 
 from harness.scenarios.base import Bench, MeasuredWindow, ScenarioMetrics, batch_is_fixed, throughput_metrics
-from harness.scenarios.closed_loop import Length, run_window
+from harness.scenarios.closed_loop import length_of, run_window
 from harness.spec.diagnostics import diagnostic
 from harness.spec.ranges import Count, Positive
 from harness.spec.scenario import Scenario
@@ -45,7 +45,7 @@ class _Offline:
         sizes = _affordable(sizes, scenario, bench)
         seconds = scenario.seconds / len(sizes)
         for size in sizes:
-            length = Length(seconds, bench.job.turn_s, scenario.max_samples)
+            length = length_of(bench.job, seconds, scenario.max_samples)
             run_window(bench, scenario.name, f"{scenario.name}.b{size}", size, length)
 
     def metrics(self, scenario: Offline, windows: Sequence[MeasuredWindow]) -> ScenarioMetrics:

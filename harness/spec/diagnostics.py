@@ -83,6 +83,7 @@ CODES: dict[str, Code] = {
     "windows_shortened": Code("info", "windows were shortened to keep to the budget"),
     "other_policy": Code("info", "the ranking uses another policy than the race did"),
     "tails_unmeasured": Code("info", "the budget did not suffice for the finalists' p99.9"),
+    "limit_not_enforced": Code("info", "a limit of a target that nothing on this machine could enforce"),
     "utilisation_assumed": Code("info", "the utilisation that cost assumes"),
     "price_old": Code("info", "a price is more than a year old"),
     "inputs_synthetic": Code("info", "inputs were drawn from the model's signature"),

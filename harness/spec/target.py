@@ -4,16 +4,23 @@ from datetime import date
 
 import msgspec
 
-from harness.spec.ranges import Count, NotNegative, Positive, PositiveFraction
+from harness.spec.ranges import Count, NotNegative, PeriodMs, Positive, PositiveFraction
 
 Option = str | int | float | bool
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What the place gives a process: CPUs (cores) and memory (MiB); None is all there is."""
+    """What the place gives a process: CPUs (cores) and memory (MiB); None is all there is.
+
+    `cpus` is CPU time per time, granted anew in each period (Kubernetes and Docker: 100 ms), on as many cores. Of
+    `memory_mib` a fresh process pays for interpreter and libraries too; `memory_above_baseline_mib` is what it may take
+    above what it holds when its runtime is imported. Give one of the two.
+    """
 
     cpus: Positive | None = None
+    cpu_period_ms: PeriodMs = 100
     memory_mib: Count | None = None
+    memory_above_baseline_mib: Count | None = None
 
 
 class HourlyPrice(

@@ -44,7 +44,8 @@ class TrialBench:
         self.counters: Counter[str] = Counter()
         self.inputs_bytes = sum(array.nbytes for array in arrays.values()) if job.synthetic and not job.dataset else 0
         self._log, self._session, self._arrays = log, session, arrays
-        self._turns, self._ledger, self._slices = turns, ledger, Slices()
+        self._turns, self._ledger = turns, ledger
+        self._slices = Slices(cpu_stat=job.resources.group.cpu_stat)
         self._requests: dict[str, Mapping[str, Array]] = {}
 
     def feeds(self, batch_size: int) -> Iterator[Feed]:

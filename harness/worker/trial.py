@@ -18,11 +18,11 @@ from harness.runtimes.base import Feed, ModelError, Runtime, Session, load_runti
 from harness.scenarios.base import kind
 from harness.spec.arrays import Array
 from harness.spec.diagnostics import Diagnostic, diagnostic
-from harness.spec.wire import Memory, Outcome, SchedulingCounters, Trial
+from harness.spec.wire import GroupFiles, Memory, Outcome, SchedulingCounters, Trial
 from harness.worker.bench import TrialBench
 from harness.worker.inputs import inputs_of
 from harness.worker.ledger import Ledger
-from harness.worker.process import memory_bytes, pss_bytes, use_cpus
+from harness.worker.process import charged, limit_above_baseline, memory_bytes, pss_bytes, use_cpus
 from harness.worker.turns import Turns
 
 _PREDICT_BATCH = 64
@@ -46,7 +46,7 @@ def run_trial(job: Trial, folder: Path, log: EventLog, turns: Turns, fresh: bool
     where its outputs are not finite numbers.
     """
     ledger = Ledger("import")
-    use_cpus(job.cpus)
+    use_cpus(job.cpus or job.resources.cpus)
     loaded = _load(job, log, ledger)
     session = loaded.session
     with session.scope():
@@ -58,7 +58,7 @@ def run_trial(job: Trial, folder: Path, log: EventLog, turns: Turns, fresh: bool
         with quiet_gc():
             for scenario in job.scenarios:
                 kind(scenario).execute(scenario, bench)
-        memory = _used(loaded.memory, bench.inputs_bytes)
+        memory = _used(loaded.memory, bench.inputs_bytes, job.resources.group)
         files = _end(job, folder, log, ledger, bench, session, arrays)
     ledger.begin("waiting")
     log.mark("close")
@@ -90,19 +90,19 @@ def _load(job: Trial, log: EventLog, ledger: Ledger) -> _Loaded:
     if problem := runtime.unavailable(job.target):
         raise ModelError(problem)
     preload(runtime)
-    baseline = memory_bytes("VmRSS")
+    baseline, limit = memory_bytes("VmRSS"), limit_above_baseline(job.resources)
     ledger.begin("load")
-    log.mark("load")
+    log.mark("load", note="" if limit is None else f"memory limit {limit} bytes")
     begin = time.perf_counter_ns()
     session = runtime.load(job.variant, job.target, job.resources.threads, job.seed, job.sequence)
     load_ns = time.perf_counter_ns() - begin
     pids = tuple(getattr(session, "pids", ())) or (os.getpid(),)
     log.mark("loaded", pids=pids)
-    memory = Memory(baseline_bytes=baseline, loaded_bytes=memory_bytes("VmRSS"))
+    memory = Memory(baseline_bytes=baseline, loaded_bytes=memory_bytes("VmRSS"), limit_bytes=limit)
     return _Loaded(runtime, session, load_ns, memory, pids)
 
 
-def _used(before: Memory, inputs_bytes: int) -> Memory:
+def _used(before: Memory, inputs_bytes: int, group: GroupFiles) -> Memory:
     """Add what the process needed while it measured."""
     return msgspec.structs.replace(
         before,
@@ -110,6 +110,7 @@ def _used(before: Memory, inputs_bytes: int) -> Memory:
         anon_bytes=memory_bytes("RssAnon"),
         pss_bytes=pss_bytes(),
         inputs_bytes=inputs_bytes,
+        **charged(group),
     )
 
 

@@ -98,7 +98,7 @@ def work(folder: Path, root: Path, turns: Turns = _ALONE, fresh: bool = True) ->
     try:
         job = read_job(folder)
         if isinstance(job, Trial):
-            limit_memory(job.resources.memory_limit_bytes)
+            limit_memory(job.resources.data_limit_bytes)
         do_job(job, folder, root, turns, fresh)
     except (OSError, EvidenceError) as error:
         print(f"cannot write evidence: {error}", file=sys.stderr)  # noqa: T201 - goes to worker.log

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import time
@@ -11,10 +12,15 @@ import numpy as np
 from figure import Figure, median
 from made import Model, layered, torch_cnn, trial
 
-from harness.launch.base import Terms, run_job
+from harness.launch.base import Launcher, Terms, run_job
+from harness.launch.means import find
 from harness.launch.process import ProcessLauncher
+from harness.spec.target import Limits
+from harness.spec.wire import Trial
 
 _SHORT_S = 0.01
+_LIMITS = Limits(cpus=1.5, memory_mib=1024)
+"""A quota (and from three CPUs on a set of CPUs) that one thread does not use up, and memory enough."""
 
 
 def starts(folder: Path, repetitions: int = 5) -> list[Figure]:
@@ -45,6 +51,40 @@ def _walls(model: Model, folder: Path, repetitions: int) -> tuple[list[float], l
                 if number >= 0:
                     walls[place].append(time.perf_counter() - begin)
     return walls
+
+
+def limited_starts(folder: Path, repetitions: int = 25) -> list[Figure]:
+    """Compare the shortest trial with limits that a cgroup enforces and without, alternating; forks and fresh ones."""
+    means = find()
+    if means.missing:
+        said = "; ".join(f"{name}: {why}" for name, why in means.missing.items())
+        return [Figure("limits: unavailable here", math.nan, "ms", 0, -math.inf, math.inf, note=said)]
+    launcher, model = ProcessLauncher(), layered(folder, 10)
+    plain, limited = Terms(folder), Terms(folder, _LIMITS)
+    figures = []
+    for fresh in (False, True):
+        job = trial(model, _SHORT_S, fresh=fresh)
+        walls: list[tuple[float, float]] = []
+        with launcher.block([(job, plain), (job, limited)]) as ready:
+            for number in range(-1, repetitions):
+                order = (plain, limited) if number % 2 else (limited, plain)
+                names = [folder / f"limits-{fresh}-{number}-{place}" for place in range(2)]
+                own = {terms: _wall(ready, name, job, terms) for name, terms in zip(names, order, strict=True)}
+                walls += [(own[limited], own[plain])] if number >= 0 else []
+        more = [1e3 * (ours - theirs) for ours, theirs in walls]
+        said = f"medians: {' and '.join(f'{1e3 * np.median(each):.1f} ms' for each in zip(*walls, strict=True))}"
+        name = f"limits add to a {'fresh process' if fresh else 'fork'}"
+        figures.append(median(name, more, -math.inf, 3.0, "ms", note=said))
+    return figures
+
+
+def _wall(launcher: Launcher, folder: Path, job: Trial, terms: Terms) -> float:
+    """Return the wall seconds of a trial, its cgroup made and removed."""
+    folder.mkdir()
+    begin = time.perf_counter()
+    outcome = run_job(launcher, folder, job, terms)
+    assert outcome.status == "ok", outcome.message
+    return time.perf_counter() - begin
 
 
 def command_line(folder: Path, times: int = 9) -> list[Figure]:

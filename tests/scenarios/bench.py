@@ -15,7 +15,7 @@ from harness.spec.diagnostics import Diagnostic
 from harness.spec.suite import Candidate
 from harness.spec.target import Target
 from harness.spec.variant import Variant
-from harness.spec.wire import Trial, WarmUpRule, Window
+from harness.spec.wire import Resources, Trial, WarmUpRule, Window
 
 MS = 1_000_000
 
@@ -39,6 +39,7 @@ class FakeBench:
         turn_s: float = 0.025,
         row_ns: float = MS,
         warm_up: WarmUpRule | None = None,
+        settle_s: float = 0.0,
     ) -> None:
         self.job = Trial(
             candidate=Candidate(name="c", path="c.fake.toml"),
@@ -47,6 +48,7 @@ class FakeBench:
             scenarios=(),
             turn_s=turn_s,
             warm_up=warm_up or WarmUpRule(),
+            resources=Resources(settle_s=settle_s),
         )
         self.fixed_batch, self.row_ns = fixed_batch, row_ns
         self.now, self.calls, self.asked = 0, 0, []
