@@ -13,6 +13,7 @@ from harness.score.records import Entry
 from harness.score.words import name_of, short_name
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.policy import Policy
+from harness.spec.target import Limits
 from harness.stats.changepoint import classify
 
 _SHAPES = {"flat": "flat", "warmup": "still warming up", "slowdown": "slowing down", "no_steady_state": "unsteady"}
@@ -24,15 +25,25 @@ _LOOKS = 5
 def remarked(entries: Sequence[Entry], reader: RunReader, policy: Policy) -> list[Entry]:
     """Return the entries with their remarks."""
     first = reader.record.suite.scenario[0].name
-    return [_remarked(entry, reader.trials(name_of(entry)), policy, first) for entry in entries]
+    limits = {target.name: target.limits for target in reader.record.targets}
+    return [_remarked(each, reader.trials(name_of(each)), policy, first, limits[each.target]) for each in entries]
 
 
-def _remarked(entry: Entry, trials: Sequence[TrialMetrics], policy: Policy, first: str) -> Entry:
+def _remarked(entry: Entry, trials: Sequence[TrialMetrics], policy: Policy, first: str, limits: Limits) -> Entry:
     if entry.status not in ("measured", "dropped"):
         return entry
-    found = [*_certified(trials, policy, first), *disturbance(entry, trials, policy), *_shapes(trials, first)]
+    found = [*_emulated(limits), *_certified(trials, policy, first), *disturbance(entry, trials, policy)]
+    found += _shapes(trials, first)
     named = [msgspec.structs.replace(each, subject=name_of(entry)) for each in found]
     return msgspec.structs.replace(entry, diagnostics=(*entry.diagnostics, *named))
+
+
+def _emulated(limits: Limits) -> list[Diagnostic]:
+    """Say that the speed is not of a real slow core."""
+    if limits.cpu_scale >= 1.0:
+        return []
+    text = f"emulated: {limits.cpu_scale:.0%} of a core here stands for one there ({limits.cpu_scale_source})"
+    return [diagnostic("emulated", text, cpu_scale=limits.cpu_scale, source=limits.cpu_scale_source)]
 
 
 def _certified(trials: Sequence[TrialMetrics], policy: Policy, first: str) -> list[Diagnostic]:

@@ -15,6 +15,7 @@ from harness.launch.limits import describe
 from harness.launch.lock import lock_path
 from harness.launch.means import find
 from harness.probes.host import cpu_seconds
+from harness.probes.kernels import core_speed
 from harness.report.listing import Finding, Grade
 from harness.spec import plugins
 from harness.spec.wire import Fact
@@ -26,7 +27,7 @@ _LIMITS = {"cpu": "CPU quotas", "cpuset": "CPU sets", "memory": "memory limits"}
 
 def examine() -> list[Finding]:
     """Examine this machine; takes about a second."""
-    checks = (_host, _clock, _noise, _limits, _equipment, _packages, _plugins)
+    checks = (_host, _speed, _clock, _noise, _limits, _equipment, _packages, _plugins)
     return [finding for check in checks for finding in check()]
 
 
@@ -48,6 +49,13 @@ def _instructions(found: Fact) -> Finding:
     if set(names).isdisjoint(DOT_PRODUCTS):
         return Finding("instructions", f"{', '.join(names) or 'none of note'}; no int8 dot product", "note")
     return Finding("instructions", ", ".join(names), "good")
+
+
+def _speed() -> list[Finding]:
+    """Time the kernels that a target's `cpu_scale` compares cores by."""
+    speed = core_speed()
+    text = f"integer kernel {speed.integer_ms:.2f} ms, float kernel {speed.float_ms:.2f} ms, for a target's cpu_scale"
+    return [Finding("one core", text, "good")]
 
 
 def _clock() -> list[Finding]:

@@ -92,15 +92,15 @@ def decide(limits: Limits, means: Means, here: Here, job: Job | None = None) -> 
 def _cpus(limits: Limits, means: Means, here: Here, job: Job | None) -> _Part:
     """Keep a job to ceil(cpus) CPUs, and to its part of their time; threads follow from both."""
     threads, count = threads_of(limits, here.cpus), len(here.cpus)
-    if limits.cpus is None:
+    if limits.cpus is None or limits.cpu_time is None:
         return _Part({"threads": threads}, {})
-    if limits.cpus >= count:
+    if limits.cpu_time >= count:
         words = f"{count} CPU{'s are' if count > 1 else ' is'} all there is here"
         return _Part({"threads": threads}, {}, words, limits.cpus == count)
     cores = kept_to(here.cpus, threads, job)
     kept = _kept(cores, means, here) if len(cores) < count else _Part({}, {})
     time = _time(limits, means, cores, firmly="cpuset" in kept.settings)
-    throttles = "cpu" in time.settings and limits.cpus < min(_threads_of(job, threads), len(cores))
+    throttles = "cpu" in time.settings and limits.cpu_time < min(_threads_of(job, threads), len(cores))
     granted = {"threads": threads, "settle_s": limits.cpu_period_ms / 1000 if throttles else 0.0, **kept.granted}
     said = [time.words, kept.words, f"{threads} thread{'s' if threads > 1 else ''}"]
     return _Part(granted, kept.settings | time.settings, "; ".join(filter(None, said)), time.enforced)
@@ -122,13 +122,13 @@ def _kept(cores: tuple[int, ...], means: Means, here: Here) -> _Part:
 
 def _time(limits: Limits, means: Means, cores: tuple[int, ...], firmly: bool) -> _Part:
     """Give a job its part of the time of its CPUs. `firmly`: it cannot leave them, so all their time needs no quota."""
-    assert limits.cpus is not None, "a limit is there"
-    if firmly and limits.cpus >= len(cores):
+    assert limits.cpu_time is not None, "a limit is there"
+    if firmly and limits.cpu_time >= len(cores):
         return _Part({}, {})
     if "cpu" not in means.places:
-        enforced = limits.cpus >= len(cores)
+        enforced = limits.cpu_time >= len(cores)
         return _Part({}, {}, "" if enforced else f"not enforced: {means.missing.get('cpu', _NONE)}", enforced)
-    quota = Quota(round(limits.cpus * limits.cpu_period_ms * 1000), limits.cpu_period_ms * 1000)
+    quota = Quota(round(limits.cpu_time * limits.cpu_period_ms * 1000), limits.cpu_period_ms * 1000)
     settings: dict[str, Setting] = {"cpu": quota} | ({"cpuacct": None} if "cpuacct" in means.places else {})
     return _Part({}, settings, f"{quota.quota_us / 1000:g} ms in each {limits.cpu_period_ms} ms ({_by(means, 'cpu')})")
 

@@ -45,6 +45,7 @@ CODES: dict[str, Code] = {
     "objective_unknown": Code("info", "an objective that is not known counts as utility 0"),
     # what to read with care
     "not_steady": Code("warning", "warm-up did not reach a steady state"),
+    "emulated": Code("warning", "a part of a core stands for a slower core"),
     "disturbed": Code("warning", "slices that the host disturbed change a result"),
     "quality_unknown": Code("warning", "predictions cannot be compared with the labels"),
     "winner_flagged": Code("warning", "a row that may be the best has warnings"),

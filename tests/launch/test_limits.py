@@ -173,3 +173,11 @@ def test_the_description_names_what_holds_each_limit():
         "cpuset": "affinity, which a process can change (why not)",
         "memory": "RLIMIT_DATA, private writable memory (why not)",
     }
+
+
+def test_a_slower_core_is_a_smaller_quota_of_the_same_cores():
+    limits = Limits(cpus=1.0, cpu_period_ms=10, cpu_scale=0.25, cpu_scale_source="kernels")
+    resources, settings = decide(limits, ALL, TWO)
+    assert settings == {"cpu": Quota(2_500, 10_000), "cpuset": (0,), "cpuacct": None}
+    assert (resources.threads, resources.settle_s) == (1, 0.01)
+    assert decide(limits, NONE, Here((0,), MIB)).resources.unenforced == ("cpus",), "one core there is not slow enough"
