@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench quick test check format overhead selftest race-simulation decision-bench nightly clean
+.PHONY: help setup bench quick test check format overhead gpu selftest race-simulation decision-bench nightly clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -41,6 +41,10 @@ format: setup ## put the code into its standard form
 overhead: setup ## what measuring costs, and what it gains; one figure: tests/overhead/report.py --only rounds
 	$(BIN)/python -m pytest tests/overhead --benchmark-only --benchmark-disable-gc -p no:cacheprovider
 	$(BIN)/python tests/overhead/report.py
+
+gpu: setup ## what the figures of a GPU are worth; needs one, and a CUDA build of torch in .venv
+	$(BIN)/python -m pytest -m gpu tests/gpu
+	$(BIN)/python tests/gpu/report.py --out results/gpu
 
 selftest: setup ## prove the instrument honest
 	$(BIN)/harness selftest

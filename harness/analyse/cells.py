@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from harness.analyse import cold as cold_start
+from harness.analyse.device_measures import ENERGY, energy_measure
 from harness.analyse.measures import Measured, measured, over_processes, padded
 from harness.analyse.money import KEY as COST
 from harness.analyse.money import cost
@@ -68,6 +69,8 @@ def _known(cell: Cell, evidence: CellEvidence, policy: Policy) -> Measured:
     for key in dict.fromkeys(key for values in processes.values() for key in values):
         values = {number: each[key] for number, each in processes.items() if key in each}
         metrics[key], trials[key] = over_processes(key, list(values.values())), padded(values)
+    if (energy := energy_measure(evidence.cold)) is not None:
+        metrics[ENERGY], trials[ENERGY] = energy[0], padded(energy[1])
     return Measured(metrics, trials, found.loads)
 
 

@@ -1,10 +1,11 @@
-"""What only a fresh process shows: time to load, the first inference, memory.
+"""What only a fresh process shows: time to load, the first inference, memory; on a GPU, how much of that it used.
 
 A fork has the runtime in its memory from the start, and its inherited pages are charged to its template.
 """
 
 from collections.abc import Sequence
 
+from harness.analyse.device_measures import values_on_gpu
 from harness.analyse.trials import TrialMetrics
 from harness.scenarios.base import NS_PER_MS
 from harness.spec.wire import Outcome
@@ -17,12 +18,16 @@ def by_process(cold: Sequence[TrialMetrics], trials: Sequence[TrialMetrics]) -> 
 
     `cold-01` has number 0. Behind the cold trials, a fresh trial of block b has number b + 1; alone, b.
     """
-    found = {trial.block: values_of(trial.outcome) for trial in cold if _is_fresh(trial)}
+    found = {trial.block: _values(trial) for trial in cold if _is_fresh(trial)}
     shift = 1 if found else 0
     for trial in trials:
         if _is_fresh(trial):
-            found.setdefault(trial.block + shift, values_of(trial.outcome))
+            found.setdefault(trial.block + shift, _values(trial))
     return dict(sorted(found.items()))
+
+
+def _values(trial: TrialMetrics) -> dict[str, float]:
+    return values_of(trial.outcome) | values_on_gpu(trial)
 
 
 def _is_fresh(trial: TrialMetrics) -> bool:

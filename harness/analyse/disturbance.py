@@ -9,7 +9,7 @@ from harness.errors import EvidenceError
 from harness.score.records import Entry, Measure
 from harness.score.words import short_name
 from harness.spec.diagnostics import Diagnostic, diagnostic
-from harness.spec.metrics import split_key
+from harness.spec.metrics import PERCENTILES, split_key
 from harness.spec.policy import Policy, keys_of
 from harness.stats.pooled import PooledQuantile
 
@@ -18,11 +18,11 @@ MARGIN = 0.02
 
 
 def disturbance(entry: Entry, trials: Sequence[TrialMetrics], policy: Policy) -> list[Diagnostic]:
-    """Say, for each percentile of the policy, what the undisturbed slices show; a warning if it disagrees.
+    """Say, for each latency percentile of the policy, what the undisturbed slices show; a warning if it disagrees.
 
     Nothing is said where no slice was disturbed, or every one (`disturbed_share` says that).
     """
-    keys = [key for key in keys_of(policy) if key in entry.metrics and entry.metrics[key].basis == "pooled"]
+    keys = [key for key in keys_of(policy) if key in entry.metrics and split_key(key)[1] in PERCENTILES]
     try:
         found = [_said(key, entry.metrics[key], trials) for key in keys]
     except EvidenceError as error:

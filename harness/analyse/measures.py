@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from harness.analyse.requests import pooled
 from harness.analyse.trials import TrialMetrics
+from harness.evidence.folder import DEVICE, LATENCY
 from harness.score.records import Measure
-from harness.spec.metrics import lookup, split_key
+from harness.spec.metrics import DEVICE_PERCENTILES, lookup, split_key
 from harness.stats.across import TrialEstimate, over_trials
 from harness.stats.pooled import PooledQuantile
 
@@ -41,18 +42,20 @@ def measured(trials: Sequence[TrialMetrics]) -> Measured:
 
 
 def percentiles(trials: Sequence[TrialMetrics], keys: Sequence[str]) -> dict[str, PooledQuantile]:
-    """Return latency percentiles (ms) over the requests of all these trials; a scenario's are sorted once."""
+    """Return percentiles (ms) over the requests of all these trials; each array of a scenario is sorted once."""
     found: dict[str, PooledQuantile] = {}
-    for _, group in groupby(sorted(keys, key=_scenario), key=_scenario):
+    for (_, array), group in groupby(sorted(keys, key=_array), key=_array):
         full = {split_key(key)[1]: key for key in group}
         one = next(iter(full.values()))
-        latencies = [trial.requests(trial.timed[one]) for trial in trials]
-        found |= {full[name]: quantile for name, quantile in pooled(latencies, [*full]).items()}
+        times = [trial.requests(trial.timed[one], array) for trial in trials]
+        found |= {full[name]: quantile for name, quantile in pooled(times, [*full]).items()}
     return found
 
 
-def _scenario(key: str) -> str:
-    return split_key(key)[0] or ""
+def _array(key: str) -> tuple[str, str]:
+    """Return the scenario of a percentile, and the array of its requests."""
+    scenario, name = split_key(key)
+    return scenario or "", DEVICE if name in DEVICE_PERCENTILES else LATENCY
 
 
 def _of_requests(key: str, found: PooledQuantile, n: int, trials: int) -> Measure:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from datetime import date
 from statistics import fmean
 
+from harness.analyse.devices import is_exclusive
 from harness.analyse.precision import precision_of
 from harness.analyse.reader import RunReader
 from harness.analyse.requests import disturbed_share
@@ -43,7 +44,7 @@ def notes_of(reader: RunReader, race: RaceRecord, policy: Policy | None) -> list
             f"ranked by another policy than the race was run by; {', '.join(names)} had left that race before its end"
         )
         notes.append(diagnostic("other_policy", text, cells=[*names]))
-    own = [*_limits(reader), *_money(reader.record), *_host(reader), *_instructions(reader)]
+    own = [*_limits(reader), *_money(reader.record), *_host(reader), *_exclusive(reader), *_instructions(reader)]
     return [*notes, *race.notes, *own, *reader.notes()]
 
 
@@ -61,17 +62,31 @@ def _limits(reader: RunReader) -> list[Diagnostic]:
     ]
 
 
+def _exclusive(reader: RunReader) -> list[Diagnostic]:
+    """Say which cells ran one after another because their GPU takes one process at a time."""
+    cold = {cell.name: reader.cold(cell.name)[:1] for cell in reader.cells}
+    names = [name for name, each in cold.items() for trial in each if is_exclusive(trial.outcome)]
+    text = f"{listed(names)} ran one after another, not in turns: their GPU takes one process at a time"
+    return [diagnostic("gpu_exclusive", text, cells=[*names])] if names else []
+
+
 def _host(reader: RunReader) -> list[Diagnostic]:
     """Say once what the host did beside the trials: slices that it disturbed, stolen time, other processes' time.
 
-    Other processes are told by trials that ran alone: in a block of forks, other cells' processes are among them.
+    Other processes are told by trials that ran alone: in a block that takes turns, other cells' processes are among
+    them.
     """
     trials = {c.name: [t for t in reader.trials(c.name) if t.outcome.status == "ok"] for c in reader.cells}
     fractions = [
-        (t, found) for each in trials.values() for t in each if (found := host_fractions(t.folder)) is not None
+        (name, t, found)
+        for name, each in trials.items()
+        for t in each
+        if (found := host_fractions(t.folder)) is not None
     ]
-    alone = [found.others for trial, found in fractions if trial.outcome.fresh]
-    steal = fmean(found.steal for _, found in fractions) if fractions else None
+    alone = [
+        found.others for name, trial, found in fractions if trial.outcome.fresh and reader.alone(name, trial.block)
+    ]
+    steal = fmean(found.steal for *_, found in fractions) if fractions else None
     others = fmean(alone) if alone else None
     shares = {name: share for name, each in trials.items() if (share := _share(each)) is not None}
     whole = [name for name, share in shares.items() if share == 1.0]

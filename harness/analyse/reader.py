@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from harness.analyse.cells import CellEvidence, entry
@@ -92,6 +93,13 @@ class RunReader:
         """Return the wall seconds of a block that has ended; None before. Raises EvidenceError if damaged."""
         record = read_block(self.folder, block)
         return None if record is None else record.wall_s
+
+    def alone(self, cell: str, block: int) -> bool:
+        """Whether no other cell took turns with this one in a block, as far as its record tells."""
+        with suppress(EvidenceError):
+            record = read_block(self.folder, block)
+            return record is None or all(len(group) == 1 for group in record.groups if cell in group)
+        return False
 
     def _evidence(self, cell: str, through: int | None) -> tuple[list[TrialMetrics], list[TrialMetrics]]:
         """Return trials and cold trials by the first `through` blocks; the first cold one is from before them."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
+from harness.analyse.device_remarks import device_remarks
 from harness.analyse.disturbance import disturbance
 from harness.analyse.reader import RunReader
 from harness.analyse.trials import TrialMetrics, bounds, certificate
@@ -17,6 +18,7 @@ from harness.spec.target import Limits
 from harness.stats.changepoint import classify
 
 _SHAPES = {"flat": "flat", "warmup": "still warming up", "slowdown": "slowing down", "no_steady_state": "unsteady"}
+_HAS_NUMBERS = ("measured", "dropped")
 _READ = 100_000
 _LOOKS = 5
 """Trials of a cell that are looked at for the shape of their samples, evenly over its blocks: a look takes 16 ms."""
@@ -26,14 +28,22 @@ def remarked(entries: Sequence[Entry], reader: RunReader, policy: Policy) -> lis
     """Return the entries with their remarks."""
     first = reader.record.suite.scenario[0].name
     limits = {target.name: target.limits for target in reader.record.targets}
-    return [_remarked(each, reader.trials(name_of(each)), policy, first, limits[each.target]) for each in entries]
+    found = []
+    for entry in entries:
+        trials, cold = reader.trials(name_of(entry)), reader.cold(name_of(entry))
+        said = _remarked(entry, trials, policy, first, limits[entry.target])
+        found.append(_added(said, device_remarks(trials, cold)) if entry.status in _HAS_NUMBERS else said)
+    return found
 
 
 def _remarked(entry: Entry, trials: Sequence[TrialMetrics], policy: Policy, first: str, limits: Limits) -> Entry:
-    if entry.status not in ("measured", "dropped"):
+    if entry.status not in _HAS_NUMBERS:
         return entry
     found = [*_emulated(limits), *_certified(trials, policy, first), *disturbance(entry, trials, policy)]
-    found += _shapes(trials, first)
+    return _added(entry, [*found, *_shapes(trials, first)])
+
+
+def _added(entry: Entry, found: Sequence[Diagnostic]) -> Entry:
     named = [msgspec.structs.replace(each, subject=name_of(entry)) for each in found]
     return msgspec.structs.replace(entry, diagnostics=(*entry.diagnostics, *named))
 

@@ -9,7 +9,7 @@ from harness.analyse.trials import TrialMetrics
 from harness.evidence.folder import SLICE_COLUMNS, START
 from harness.scenarios.base import NS_PER_MS
 from harness.spec.arrays import Array, Booleans, Integers
-from harness.spec.metrics import PERCENTILES
+from harness.spec.metrics import LEVELS
 from harness.stats.disturbed import disturbed
 from harness.stats.pooled import PooledQuantile, pooled_quantiles
 
@@ -18,8 +18,8 @@ _BEGIN, _END = 0, 1
 
 def pooled(latencies: Sequence[Array], keys: Sequence[str]) -> dict[str, PooledQuantile]:
     """Return percentiles (ms) of the requests of several trials together (ns), by plain key."""
-    found = pooled_quantiles(latencies, [PERCENTILES[key] for key in keys])
-    return {key: _scaled(found[PERCENTILES[key]]) for key in keys}
+    found = pooled_quantiles(latencies, [LEVELS[key] for key in keys])
+    return {key: _scaled(found[LEVELS[key]]) for key in keys}
 
 
 def disturbed_share(trials: Sequence[TrialMetrics]) -> float | None:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from harness.analyse.devices import OnGpu, on_gpu
 from harness.errors import EvidenceError, SpecError
 from harness.evidence.files import read_array
 from harness.evidence.folder import (
@@ -43,6 +44,7 @@ class TrialMetrics(NamedTuple):
     timed: dict[str, str]
     warnings: tuple[str, ...]
     folder: Path
+    gpu: OnGpu = OnGpu()
 
     def windows(self, scenario: str) -> list[Window]:
         """Return the windows of a scenario."""
@@ -80,7 +82,7 @@ def read_trial(folder: Path, block: int, scenarios: Sequence[Scenario]) -> Trial
     outcome = read_outcome(folder)
     if outcome is None:
         return None
-    trial = TrialMetrics(block, outcome, {}, {}, {}, {}, (), folder)
+    trial = TrialMetrics(block, outcome, {}, {}, {}, {}, (), folder, on_gpu(folder, outcome, alone=False))
     if outcome.status != "ok":
         return trial
     if outcome.windows:
@@ -93,7 +95,9 @@ def read_trial(folder: Path, block: int, scenarios: Sequence[Scenario]) -> Trial
 def read_cold(folder: Path, number: int) -> TrialMetrics | None:
     """Read a cold trial; None when it has not ended. Raises EvidenceError if it is damaged."""
     outcome = read_outcome(folder)
-    return None if outcome is None else TrialMetrics(number, outcome, {}, {}, {}, {}, (), folder)
+    if outcome is None:
+        return None
+    return TrialMetrics(number, outcome, {}, {}, {}, {}, (), folder, on_gpu(folder, outcome, alone=True))
 
 
 def _add_scenario(trial: TrialMetrics, scenario: Scenario, prefix: str) -> None:

@@ -16,6 +16,7 @@ from harness.launch.lock import lock_path
 from harness.launch.means import find
 from harness.probes.host import cpu_seconds
 from harness.probes.kernels import core_speed
+from harness.probes.nvml import NvmlProbe
 from harness.report.listing import Finding, Grade
 from harness.spec import plugins
 from harness.spec.wire import Fact
@@ -104,13 +105,26 @@ def _limits() -> list[Finding]:
 
 
 def _equipment() -> list[Finding]:
-    driver = Path("/proc/driver/nvidia/version").exists()
     compiler = shutil.which("g++") or shutil.which("clang++")
     missing = 'none: mode = "compile" is not available'
     return [
-        Finding("NVIDIA GPU", "driver loaded" if driver else "no driver loaded", "note" if driver else "unavailable"),
+        _gpu(),
         Finding("C++ compiler", compiler or missing, "good" if compiler else "note"),
     ]
+
+
+def _gpu() -> Finding:
+    """Ask NVML for the first GPU that CUDA would take, and what it does not tell."""
+    probe = NvmlProbe()
+    probe.about("cuda")
+    if (reason := probe.unavailable()) is not None:
+        return Finding("NVIDIA GPU", reason, "unavailable")
+    probe.sample()
+    facts = probe.facts()
+    probe.close()
+    text = f"{facts['name']}, driver {facts['driver']}, compute mode {facts['compute_mode']}"
+    lacks = f"; not told: {facts['not_told']}" if facts["not_told"] else ""
+    return Finding("NVIDIA GPU", text + lacks, "note" if lacks else "good")
 
 
 def _packages() -> list[Finding]:

@@ -6,7 +6,8 @@ from typing import Any
 
 from harness.convert.base import Order
 from harness.runtimes.base import Feed, Tensor, first_line, main_output, model_errors
-from harness.runtimes.torch import TorchSession, load_module, load_program
+from harness.runtimes.torch import TorchSession
+from harness.runtimes.torch_load import load_module, load_program
 from harness.spec.arrays import Array
 from harness.spec.variant import Variant
 

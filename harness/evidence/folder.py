@@ -12,14 +12,18 @@ import numpy as np
 
 from harness.errors import EvidenceError
 from harness.evidence.files import read_array, read_json, save_array, write_json
-from harness.spec.arrays import Array
+from harness.spec.arrays import Array, Floats
 from harness.spec.wire import Event, Job, Outcome
 
 OUTCOME = "outcome.json"
 PREDICTIONS = "predictions.npy"
 TELEMETRY = "telemetry.csv"
-LATENCY, START, ROUND = "latency", "start", "round"
-"""Arrays of a window's requests, int64: time taken (ns), CLOCK_MONOTONIC at the start (ns), number of the turn."""
+"""What the probes that are read a few times a second saw; a faster one has a file of its own (`telemetry_file`)."""
+LATENCY, START, ROUND, DEVICE = "latency", "start", "round", "device"
+"""Arrays of a window's requests, int64: time taken (ns), CLOCK_MONOTONIC at the start (ns), number of the turn.
+
+`device` is there where the runtime times the device by its own events: time taken on it (ns).
+"""
 SLICES = "slices.npy"
 SLICE_COLUMNS = ("begin_ns", "end_ns", "cpu_ns", "delay_ns", "steal_ns", "kernel_ns")
 """Columns of the slices of a trial, int64: what the host did meanwhile; -1 where that is not known."""
@@ -124,11 +128,16 @@ def read_events(folder: Path, offset: int = 0) -> tuple[list[Event], int]:
     return events, offset + len(whole)
 
 
-class TelemetryLog:
-    """Appends rows to `telemetry.csv`; only the child reports a full disk. Raises OSError if it cannot be made."""
+def telemetry_file(probe: str) -> str:
+    """Return the file of a probe that is sampled faster than the others."""
+    return f"telemetry.{probe}.csv"
 
-    def __init__(self, folder: Path, columns: Iterable[str]) -> None:
-        self._file = (folder / TELEMETRY).open("wb", buffering=0)
+
+class TelemetryLog:
+    """Appends rows to a file of telemetry; only the child reports a full disk. Raises OSError if it cannot be made."""
+
+    def __init__(self, folder: Path, columns: Iterable[str], name: str = TELEMETRY) -> None:
+        self._file = (folder / name).open("wb", buffering=0)
         self.add(("t_ns", *columns))
 
     def add(self, row: Iterable[Any]) -> None:
@@ -154,6 +163,20 @@ def telemetry_changes(folder: Path, columns: Sequence[str]) -> dict[str, float] 
         return {column: float(rows[-1][column]) - float(rows[0][column]) for column in columns}
     except (OSError, ValueError, csv.Error):  # missing, truncated or damaged
         return None
+
+
+def read_telemetry(folder: Path, probe: str) -> dict[str, Floats]:
+    """Return the columns of a fast probe, `t_ns` first; NaN where a value is not known. Empty without such a file.
+
+    A last line that was cut off is left out.
+    """
+    try:
+        with (folder / telemetry_file(probe)).open(encoding="ascii", newline="") as file:
+            head, *rows = list(csv.reader(file))
+        table = [[float(cell or "nan") for cell in row] for row in rows if len(row) == len(head)]
+    except (OSError, ValueError, csv.Error):  # missing, empty or damaged
+        return {}
+    return dict(zip(head, np.array(table, dtype=np.float64).reshape(-1, len(head)).T, strict=True))
 
 
 def set_aside(folder: Path) -> None:

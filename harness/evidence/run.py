@@ -54,8 +54,9 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Speed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How fast a cell is, as its first process told, in seconds: loading, first inference, a request of each window.
 
-    `memory_bytes` is what a process of the cell needs for itself. `settle_s` is the period of a CPU quota that can
-    throttle it; the seconds of a request are then its mean.
+    `memory_bytes` is what a process of the cell needs for itself, `device_share` the part of its GPU's memory that it
+    takes (1: the GPU takes no other process beside it). `settle_s` is the period of a CPU quota that can throttle it;
+    the seconds of a request are then its mean.
     """
 
     load_s: float = 0.0
@@ -63,6 +64,7 @@ class Speed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     requests_s: dict[str, float] = {}
     memory_bytes: int = 0
     settle_s: float = 0.0
+    device_share: float = 0.0
 
 
 class PreparedCell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

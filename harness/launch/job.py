@@ -15,6 +15,7 @@ from harness.launch import verdict
 from harness.launch.base import OnPhase
 from harness.launch.cgroup import Group
 from harness.launch.child import Child
+from harness.launch.sampler import Sampler
 from harness.probes.base import Probes
 from harness.probes.host import oom_kills
 from harness.spec.wire import Job, Launched, Outcome, Trial
@@ -78,15 +79,17 @@ class ProcessJob:
         self._folder, self._job, self._timeout_s, self._child = folder, job, timeout_s, child
         self._launched, self._started = launched, started
         self._phase, self._phase_since, self._offset = "", time.monotonic(), 0
-        self._probes, self._peak = Probes(), 0
+        self._probes, self._peak = Probes(job.target.device if isinstance(job, Trial) else "cpu"), 0
         self._pids: tuple[int, ...] = (child.pid,)
         self._outcome: Outcome | None = None
+        self._sampler: Sampler | None = None
+        self._probes.start(self._pids)
         try:
             self._telemetry = TelemetryLog(folder, self._probes.columns)
+            self._sampler = Sampler(folder, self._probes)
         except OSError as error:
             self.end()
             raise cannot_write(folder, error) from error
-        self._probes.start(self._pids)
         self._sample()
 
     def wait(self, on_phase: OnPhase) -> Outcome:
@@ -123,6 +126,8 @@ class ProcessJob:
         """End the child and whatever it started, and reap it."""
         self._child.kill()
         self._child.returncode()
+        self._stop_watching()
+        self._probes.close()
         if self._started.group is not None:
             self._started.group.remove()
 
@@ -136,6 +141,7 @@ class ProcessJob:
         self._telemetry.close()
         self._follow_events()
         self._cut_log()
+        self._stop_watching()
         outcome = self._verdict(late, returncode)
         launched = msgspec.structs.replace(self._launched, wall_ns=wall_ns, probes=self._probes.records())
         if self._started.group is not None:
@@ -147,6 +153,11 @@ class ProcessJob:
             (self._folder / OUTCOME).unlink(missing_ok=True)  # half a record: the job is to be done again
             raise
         return outcome
+
+    def _stop_watching(self) -> None:
+        if self._sampler is not None:
+            self._sampler.stop()
+            self._sampler = None
 
     def _sample(self) -> None:
         stamp, values = time.perf_counter_ns(), self._probes.sample()

@@ -50,7 +50,8 @@ class Blocks:
         if self._cold:
             for planned in missing:
                 self._run_cold(planned.cell, number + 2)
-        needed = {name: speed.memory_bytes for name, cell in self._prepared.cells.items() if (speed := cell.speed)}
+        speeds = {name: speed for name, cell in self._prepared.cells.items() if (speed := cell.speed)}
+        needed = {name: plan.Needs(speed.memory_bytes, speed.device_share) for name, speed in speeds.items()}
         sharing = [p for p in missing if self._places[self._cells[p.cell].target.launcher].takes_turns]
         free = psutil.virtual_memory().available
         groups = plan.groups([planned.cell for planned in sharing], needed, free)

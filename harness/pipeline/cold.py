@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from harness.analyse.devices import share_of_device
 from harness.errors import EvidenceError
 from harness.evidence.files import cannot_write, read_array
 from harness.evidence.folder import PREDICTIONS, read_job, read_requests, set_aside, succeeded, write_outcome
@@ -79,8 +80,10 @@ class FirstTrials:
         variant, target = prepared.variant, cell.target
         if variant is None or self._digest is None:
             return None
-        what = [variant.digest, variant.format, variant.precision, cell.candidate.output, self._digest]
-        where = [target.runtime, target.device, target.options, target.python, checked.versions, host_facts()["cpu"]]
+        precision = variant.cast_to or variant.precision
+        what = [variant.digest, variant.format, precision, cell.candidate.output, self._digest]
+        place = [checked.versions, checked.settings, host_facts()["cpu"]]
+        where = [target.runtime, target.device, target.options, target.python, *place]
         key = hashlib.sha256(json.dumps([what, where], sort_keys=True, default=str).encode()).hexdigest()[:32]
         return artefacts.cache_folder().with_name("predictions") / f"{key}.npy"
 
@@ -109,6 +112,7 @@ def speed_of(folder: Path, outcome: Outcome) -> Speed:
         requests_s={w.name: float(typical(read_requests(folder, w.name))) / 1e9 for w in outcome.windows},
         memory_bytes=own,
         settle_s=settle_s,
+        device_share=share_of_device(outcome),
     )
 
 

@@ -55,7 +55,8 @@ class Controls:
         starts = [self._start(cell, name, block, room_s) for name in KINDS]
         with launcher.block([(start.job, start.terms) for start in starts]) as ready:
             starts = [start._replace(launcher=ready) for start in starts]
-            if launcher.takes_turns:
+            share = speed.device_share if (speed := self._prepared.cells[cell.name].speed) else 0.0
+            if launcher.takes_turns and plan.side_by_side(share, len(KINDS)):
                 rng = np.random.default_rng([self._record.seed, _CONTROLS, block])
                 take_turns(starts, lambda _, count: rng.permutation(count).tolist(), self._observer.tick)
                 return

@@ -14,6 +14,7 @@ from harness.spec.metrics import PERCENTILES, split_key
 from harness.spec.policy import Policy, keys_of
 from harness.spec.scenario import Scenario
 from harness.spec.synthetic import Synthetic
+from harness.spec.target import Target
 from harness.spec.wire import Trial
 from harness.stats.quantiles import samples_needed
 
@@ -24,7 +25,9 @@ FORKED_S, STARTED_S = 0.15, 0.5
 CONTROLS_FRACTION = 0.12
 """The part of the budget that controls may take."""
 _WORTH = 0.5
-_COLD_KEYS = ("load_", "first_inference_", "memory_")
+ENERGY_S = 6.0
+"""How long a cold trial's first window lasts on a GPU whose energy the policy asks for: 50 updates of its counter."""
+_COLD_KEYS = ("load_", "first_inference_", "memory_", "energy_")
 
 
 def measuring_s(record: RunRecord) -> float:
@@ -39,8 +42,13 @@ def highest_percentile(policy: Policy) -> float:
 
 
 def needs_cold(policy: Policy) -> bool:
-    """Whether the policy judges what only fresh processes tell: load time, first inference, memory."""
+    """Whether the policy judges what only fresh processes that run alone tell: load time, memory, energy."""
     return any(split_key(key)[1].startswith(_COLD_KEYS) for key in keys_of(policy))
+
+
+def _needs_energy(policy: Policy, target: Target) -> bool:
+    """Whether a cold trial is to last long enough for the energy counter of the target's device."""
+    return target.device != "cpu" and any(split_key(key)[1].startswith("energy_") for key in keys_of(policy))
 
 
 def windows_of(scenarios: Sequence[Scenario]) -> plan.Windows:
@@ -74,6 +82,8 @@ class Jobs:
     def cold(self, cell: Cell, prepared: PreparedCell, number: int, predict: bool) -> Trial:
         """Make the job of a cold trial: short windows, and the predictions of the dataset where they are asked for."""
         short = [min(each.seconds, COLD_SECONDS) / each.seconds for each in self._suite.scenario]
+        if _needs_energy(self._suite.policy, cell.target):
+            short[0] = ENERGY_S / self._suite.scenario[0].seconds
         scenarios = tuple(map(_scaled, self._suite.scenario, short))
         job = self._trial(cell, prepared, scenarios)
         return msgspec.structs.replace(job, predict=predict, sequence=number)

@@ -170,14 +170,27 @@ def turn(window_s: float, typical_s: float, request_s: float, least_s: float = 0
     return Turn(seconds, max(1.0, rounds / own))
 
 
-def groups(names: Sequence[str], memory_bytes: Mapping[str, int], free_bytes: int) -> tuple[tuple[str, ...], ...]:
-    """Divide cells into groups whose processes fit into memory side by side, in the order given."""
-    room_bytes, found, used = MEMORY_FRACTION * free_bytes, list[list[str]](), 0.0
+class Needs(NamedTuple):
+    """What a cell's process needs for itself: bytes of memory, and a part of a GPU's memory (0 to 1)."""
+
+    memory_bytes: int = 0
+    device_share: float = 0.0
+
+
+def groups(names: Sequence[str], needs: Mapping[str, Needs], free_bytes: int) -> tuple[tuple[str, ...], ...]:
+    """Divide cells into groups whose processes fit into memory and on the GPU side by side, in the order given."""
+    room_bytes, found, used, share = MEMORY_FRACTION * free_bytes, list[list[str]](), 0, 0.0
     for name in names:
-        needed = memory_bytes.get(name, 0)
-        if not found or used + needed > room_bytes:
+        needed = needs.get(name, Needs())
+        crowded = needed.device_share > 0 and share > 0 and share + needed.device_share > MEMORY_FRACTION
+        if not found or used + needed.memory_bytes > room_bytes or crowded:
             found.append([])
-            used = 0.0
+            used, share = 0, 0.0
         found[-1].append(name)
-        used += needed
+        used, share = used + needed.memory_bytes, share + needed.device_share
     return tuple(tuple(group) for group in found)
+
+
+def side_by_side(share: float, count: int) -> bool:
+    """Whether so many processes that each take this part of a GPU's memory fit on it together."""
+    return share * count <= MEMORY_FRACTION

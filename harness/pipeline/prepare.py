@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from harness.convert.chains import Form, apply, chain
 from harness.errors import EvidenceError, SpecError
 from harness.evidence.files import write_json
@@ -79,11 +81,12 @@ class Preparation:
             why = f"sha256 of {cell.candidate.path} is {own.digest}, the suite pins {cell.candidate.sha256}"
             return PreparedCell(status="failed", failure="load_error", why=why)
         start, loads = Form(own.format, own.precision), checked.formats
-        steps = chain(start, loads, cell.target.precision)
+        steps = _steps(start, checked, cell.target.precision)
         if steps is None:
             wanted = f"{cell.target.runtime} loads {', '.join(loads)} in {cell.target.precision}"
             return PreparedCell(status="skipped", why=f"{wanted}; no conversion leads there from {start}")
-        return PreparedCell(status="ok", variant=own) if not steps else self._converted(cell, own, steps, data)
+        made = PreparedCell(status="ok", variant=own) if not steps else self._converted(cell, own, steps, data)
+        return _cast(made, cell.target.precision)
 
     def variant(self, candidate: Candidate) -> Variant:
         """Stage a candidate's own files and describe them, with the digest of their content."""
@@ -198,6 +201,22 @@ class Preparation:
 def _takes_none(outcome: Outcome | None, target: Target) -> bool:
     """Whether a conversion, as its outcome tells, takes none of the target's options; not if there is no outcome."""
     return outcome is not None and set(target.conversion).isdisjoint(outcome.settings)
+
+
+def _steps(start: Form, checked: Outcome, precision: str) -> tuple[str, ...] | None:
+    """Return the conversions to what a target loads; where none leads to its precision, to one that it casts."""
+    for wanted in checked.precisions or (precision,):
+        steps = chain(start, checked.formats, wanted)
+        if steps is not None:
+            return steps
+    return None
+
+
+def _cast(made: PreparedCell, precision: str) -> PreparedCell:
+    """Say of a variant in another precision than its target's that the runtime casts it as it loads it."""
+    if made.variant is None or made.variant.precision == precision:
+        return made
+    return msgspec.structs.replace(made, variant=msgspec.structs.replace(made.variant, cast_to=precision))
 
 
 def refuse_unused_options(target: Target, prepared: Iterable[PreparedCell]) -> None:

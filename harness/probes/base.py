@@ -1,5 +1,6 @@
 """What a probe must offer. Implement this and register it in `harness.probes` to add one."""
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -22,7 +23,8 @@ class Probe(Protocol):
     """Watches processes, or the host, from the parent. A new one is made for each job.
 
     `columns` maps names (with their unit: `rss_bytes`) to units. Sampling must be cheap: it runs beside the
-    measurement, a few times a second.
+    measurement, a few times a second. Optional: `period_s`, for a probe that is to be sampled more often, in a thread
+    of its own; `about(device)`, which is told the device of the job's target before anything else; `close()`.
     """
 
     columns: Mapping[str, str]
@@ -41,9 +43,14 @@ class Probe(Protocol):
 
 
 class Probes:
-    """All registered probes beside one job. One that cannot be used, or fails, is recorded with its reason."""
+    """All registered probes beside one job. One that cannot be used, or fails, is recorded with its reason.
 
-    def __init__(self) -> None:
+    `device` is that of the job's target; `fast` are the probes that are sampled more often, by their period (s).
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
+        self._device, self._lock = device, threading.RLock()
+        self.fast: dict[str, float] = {}
         self._probes: dict[str, Probe] = {}
         self._columns: dict[str, dict[str, str]] = {}
         self._unavailable: dict[str, str] = {}
@@ -52,6 +59,8 @@ class Probes:
 
     def _make(self, name: str) -> None:
         probe: Probe = plugins.load("probes", name)()
+        if (about := getattr(probe, "about", None)) is not None:
+            about(self._device)
         reason = probe.unavailable()
         if reason is not None:
             self._unavailable[name] = reason
@@ -60,13 +69,16 @@ class Probes:
         if not all(column.isascii() and column.isidentifier() for column in columns):
             raise ValueError(f"columns must be ASCII identifiers, not {', '.join(columns)}")
         self._probes[name], self._columns[name] = probe, columns
+        if (period_s := getattr(probe, "period_s", None)) is not None:
+            self.fast[name] = period_s
 
     def _ask(self, name: str, question: Callable[[], T], otherwise: T) -> T:
         """Ask a probe that has not failed yet; a failure is recorded and does not disturb the job."""
         if name in self._unavailable:
             return otherwise
         try:
-            return question()
+            with self._lock:
+                return question()
         except Unavailable as reason:
             self._unavailable[name] = str(reason)
         except ImportError as error:
@@ -77,8 +89,19 @@ class Probes:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of telemetry: `probe.column`."""
-        return tuple(f"{name}.{column}" for name, columns in self._columns.items() for column in columns)
+        """The columns of telemetry: `probe.column`; those of fast probes are in files of their own."""
+        return tuple(
+            f"{name}.{column}" for name, each in self._columns.items() if name not in self.fast for column in each
+        )
+
+    def columns_of(self, name: str) -> tuple[str, ...]:
+        """The columns of a fast probe."""
+        return tuple(self._columns[name])
+
+    def sample_of(self, name: str) -> Sequence[float | int | None]:
+        """Read every column of a fast probe once."""
+        columns = self._columns[name]
+        return [*self._ask(name, partial(_row, [*columns], self._probes[name]), dict.fromkeys(columns)).values()]
 
     def start(self, pids: Sequence[int]) -> None:
         """Watch these processes from now on."""
@@ -86,9 +109,11 @@ class Probes:
             self._ask(name, partial(probe.start, pids), None)
 
     def sample(self) -> dict[str, float | int | None]:
-        """Read every column once."""
+        """Read every column once, but those of fast probes."""
         found: dict[str, float | int | None] = {}
         for name, probe in self._probes.items():
+            if name in self.fast:
+                continue
             columns = [f"{name}.{column}" for column in self._columns[name]]
             found |= self._ask(name, partial(_row, columns, probe), dict.fromkeys(columns))
         return found
@@ -105,6 +130,11 @@ class Probes:
             )
             for name in self._probes | self._unavailable
         }
+
+    def close(self) -> None:
+        """Let the probes go."""
+        for name, probe in self._probes.items():
+            self._ask(name, getattr(probe, "close", lambda: None), None)
 
 
 def _facts(probe: Probe) -> dict[str, Fact]:

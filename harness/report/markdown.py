@@ -153,6 +153,7 @@ def _variants(folder: Path) -> str:
 def _variant(variant: Variant) -> str:
     parts = [f"{variant.format} in {variant.precision}, by {', '.join(variant.steps)}" if variant.steps else "as given"]
     parts += [", ".join(f"{key} = {_toml(value)}" for key, value in variant.options.items())] if variant.options else []
+    parts += [f"cast to {variant.cast_to} by the runtime as it loads it"] if variant.cast_to else []
     parts += [f"{variant.bytes:,} bytes"] if variant.bytes is not None else []
     parts += [f"SHA-256 `{variant.digest[:16]}…`"]
     if (parity := variant.parity) is not None:

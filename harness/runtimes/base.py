@@ -16,7 +16,10 @@ from harness.spec.target import Target
 from harness.spec.variant import Variant
 from harness.spec.wire import Fact
 
-_OUT_OF_MEMORY = ("bad allocation", "bad_alloc", "out of memory", "can't allocate memory", "failed to allocate")
+_OUT_OF_MEMORY = (
+    *("bad allocation", "bad_alloc", "out of memory", "can't allocate memory", "failed to allocate"),
+    *("cublas_status_alloc_failed", "cudnn_status_alloc_failed"),
+)
 
 Feed = dict[str, Array]
 Infer = Callable[[Feed], Sequence[Array]]
@@ -53,7 +56,9 @@ class Session(Protocol):
 
     `inputs` is set again when the inputs' layout is settled (the axes that carry rows, sizes). Optional attributes:
     `pids`, the processes that are to be watched, of a session that drives another process (a server); `hints()`, which
-    returns input name → Hint.
+    returns input name → Hint; `facts()`, what the outcome is to say of the session. Those of a device: `place(feed)`
+    brings a feed to where requests are to find it; `before()` is called before each request, outside its time;
+    `device_ns(count)` returns int64 [count], what each of the last `count` calls took on the device (ns).
     """
 
     inputs: tuple[Tensor, ...]
@@ -86,6 +91,15 @@ class Runtime(Protocol):
         It may once `preload` has started no thread and opened no device. Optional: a runtime without this method
         is not forked.
         """
+
+    def precisions(self, target: Target) -> Sequence[str]:
+        """Return the precisions of variants that run in the target's precision, the best first.
+
+        It casts as it loads. Optional: a runtime without this method loads the target's own precision only.
+        """
+
+    def facts(self, target: Target) -> Mapping[str, Fact]:
+        """Return the facts of the target's device that matter to the numbers. Optional."""
 
     def versions(self) -> dict[str, str]:
         """Return name → version of the libraries that matter to the numbers."""

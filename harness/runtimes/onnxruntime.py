@@ -1,4 +1,4 @@
-"""ONNX models on ONNX Runtime's CPU provider."""
+"""ONNX models on ONNX Runtime's CPU provider, or on a CUDA device (`onnx_cuda`)."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from harness.runtimes import onnx_cuda
 from harness.runtimes.base import Infer, ModelError, Tensor, first_line, local_path, model_errors
 from harness.runtimes.onnx_hints import hints
 from harness.spec.target import Target
@@ -40,7 +41,7 @@ def _tensor(arg: Any) -> Tensor:
 class OnnxSession:
     """One `InferenceSession`; `infer` is its bound `run`, so that nothing of ours is timed."""
 
-    def __init__(self, session: Any, path: Path) -> None:
+    def __init__(self, session: Any, path: Path, target: Target | None = None) -> None:
         self.inputs = tuple(_tensor(arg) for arg in session.get_inputs())
         if not self.inputs:
             raise ModelError("the model has no inputs, so there is nothing to feed")
@@ -48,11 +49,14 @@ class OnnxSession:
         self.infer = cast(Infer, partial(session.run, list(self.outputs)))
         self.clock: Callable[[], int] = time.perf_counter_ns
         self.scope = nullcontext
+        if target is not None and target.options.get("inputs") == "resident":
+            binder = onnx_cuda.Binder(session, self.outputs, target.device)
+            self.place, self.infer = binder.place, binder.infer
         self.hints = partial(hints, path, {tensor.name: len(tensor.shape) for tensor in self.inputs})
 
 
 class OnnxRuntime:
-    """Loads `.onnx`. Options: threads, graph optimisation level, whether idle threads spin."""
+    """Loads `.onnx`. Options: threads, graph optimisation, whether idle threads spin; on CUDA provider and inputs."""
 
     formats = ("onnx",)
     options: Mapping[str, type] = {
@@ -60,20 +64,29 @@ class OnnxRuntime:
         "inter_op_threads": int,
         "optimisation": str,
         "spinning": bool,
+        "provider": str,
+        "inputs": str,
     }
 
     def unavailable(self, target: Target) -> str | None:
         """Say what is missing: the package, the device, a known option value."""
         import onnxruntime as ort
 
-        if target.device != "cpu":
-            return f"device '{target.device}' is not supported by this runtime (cpu)"
+        if target.device.partition(":")[0] not in ("cpu", "cuda"):
+            return f"device '{target.device}' is not supported by this runtime (cpu, cuda, cuda:1, …)"
+        for name in ("provider", "inputs"):
+            if target.device == "cpu" and name in target.options:
+                return f"options.{name}: needs a CUDA device"
         if "CPUExecutionProvider" not in ort.get_available_providers():
             return "this onnxruntime has no CPU execution provider"
         level = target.options.get("optimisation", "all")
         if level not in _LEVELS:
             return f"options.optimisation: '{level}' is none of {', '.join(_LEVELS)}"
-        return None
+        return None if target.device == "cpu" else onnx_cuda.unavailable(target)
+
+    def precisions(self, target: Target) -> tuple[str, ...]:
+        """Return the precisions of models that run in the target's."""
+        return (target.precision,) if target.device == "cpu" else onnx_cuda.precisions(target)
 
     def forkable(self, target: Target) -> bool:
         """Return True on the CPU: importing starts no threads, they belong to sessions."""
@@ -90,9 +103,15 @@ class OnnxRuntime:
         import onnxruntime as ort
 
         path, settings = local_path(variant), self._settings(target, threads)
+        cuda = target.device != "cpu"
+        wanted = onnx_cuda.providers(target) if cuda else ["CPUExecutionProvider"]
         with model_errors(f"onnxruntime cannot load {path.name}", first_line):
-            session = ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
-        return OnnxSession(session, path)
+            session = ort.InferenceSession(str(path), settings, providers=wanted)
+        if cuda and session.get_providers()[0] == "CPUExecutionProvider":
+            raise ModelError(
+                f"onnxruntime took the CPU in place of {target.device}: its libraries are missing or others"
+            )
+        return OnnxSession(session, path, target)
 
     def _settings(self, target: Target, threads: int) -> Any:
         import onnxruntime as ort

@@ -1,22 +1,24 @@
-"""PyTorch modules on the CPU: exported programs and built modules, eager or compiled."""
+"""PyTorch: exported programs and built modules on the CPU, eager or compiled, or on a CUDA device (`torch_cuda`)."""
 
 import importlib
-import inspect
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from harness.runtimes.base import Feed, Infer, ModelError, Tensor, build, local_path, model_errors, refuse_pickle
+from harness.runtimes.base import Feed, Infer, Session, Tensor
+from harness.runtimes.torch_load import CASTS, as_float32, cast, dtype_of, load_module, tensors_of
 from harness.spec.arrays import Array
 from harness.spec.target import Target
 from harness.spec.variant import Variant
+from harness.spec.wire import Fact
 
-_MODES = ("eager", "compile")
+_MODES = {"cpu": ("eager", "compile"), "cuda": ("eager", "compile", "graph")}
+_INPUTS = ("copied", "resident")
+_ONLY_CUDA = ("inputs", "pinned", "flush_l2")
 _LATE = (
     "torch._export.serde.serialize",
     "torch.export.pt2_archive._package",
@@ -49,29 +51,48 @@ class TorchSession:
 
 def _host_arrays(result: Any) -> Sequence[Array]:
     """Return what a module gave (a tensor, several, or a dict of them) as host arrays."""
-    if isinstance(result, dict):
-        return [value.numpy() for value in result.values()]
-    return [value.numpy() for value in result] if isinstance(result, tuple | list) else [result.numpy()]
+    return [value.numpy() for value in tensors_of(result)]
 
 
 class TorchRuntime:
-    """Loads `.pt2` exported programs and `module:function` builders. Options: mode, threads."""
+    """Loads `.pt2` exported programs and `module:function` builders.
+
+    Options: mode, threads, channels_last; on a CUDA device also inputs, pinned, flush_l2 (see `torch_cuda`). Precisions
+    other than fp32 are made of fp32 modules as they are loaded.
+    """
 
     formats = ("pt2", "torch", "checkpoint")
-    options: Mapping[str, type] = {"mode": str, "intra_op_threads": int, "inter_op_threads": int}
+    options: Mapping[str, type] = {
+        "mode": str,
+        "intra_op_threads": int,
+        "inter_op_threads": int,
+        "channels_last": bool,
+        "inputs": str,
+        "pinned": bool,
+        "flush_l2": bool,
+    }
 
     def unavailable(self, target: Target) -> str | None:
-        """Say what is missing: the package, the device, a compiler for `mode = "compile"`."""
+        """Say what is missing: the package, the device, the precision there, a compiler for `mode = "compile"`."""
         import torch  # noqa: F401
 
-        if target.device != "cpu":
-            return f"device '{target.device}' is not supported by this runtime (cpu)"
-        mode = target.options.get("mode", "eager")
-        if mode not in _MODES:
-            return f"options.mode: '{mode}' is none of {', '.join(_MODES)}"
-        if mode == "compile" and not (shutil.which("g++") or shutil.which("clang++")):
+        kind = target.device.partition(":")[0]
+        if kind not in _MODES:
+            return f"device '{target.device}' is not supported by this runtime (cpu, cuda, cuda:1, …)"
+        if (wrong := _wrong_option(target, kind)) is not None:
+            return wrong
+        if kind == "cuda":
+            from harness.runtimes import torch_device
+
+            return torch_device.unavailable(target)
+        compilers = shutil.which("g++") or shutil.which("clang++")
+        if target.options.get("mode") == "compile" and not compilers:
             return 'mode = "compile" needs a C++ compiler (g++ or clang++) on the PATH'
         return None
+
+    def precisions(self, target: Target) -> tuple[str, ...]:
+        """Return the precisions of modules that run in the target's: its own, and fp32, which is cast."""
+        return tuple(dict.fromkeys((target.precision, "fp32")))
 
     def preload(self) -> None:
         """Import what loading a program needs: more than a second of modules, which torch imports late."""
@@ -82,7 +103,7 @@ class TorchRuntime:
                 importlib.import_module(name)
 
     def forkable(self, target: Target) -> bool:
-        """Return True for eager mode on the CPU; compiling starts worker processes and threads of its own."""
+        """Return True for eager mode on the CPU; compiling starts processes and threads, a device outlives no fork."""
         return target.device == "cpu" and target.options.get("mode", "eager") == "eager"
 
     def versions(self) -> dict[str, str]:
@@ -91,88 +112,62 @@ class TorchRuntime:
 
         return {"torch": str(torch.__version__), "numpy": np.__version__}
 
-    def load(self, variant: Variant, target: Target, threads: int, seed: int, sequence: int) -> TorchSession:
+    def facts(self, target: Target) -> dict[str, Fact]:
+        """Return the facts of the device that matter to the numbers; none of the CPU, which the launcher knows."""
+        if target.device == "cpu":
+            return {}
+        from harness.runtimes import torch_device
+
+        return torch_device.facts(target.device)
+
+    def load(self, variant: Variant, target: Target, threads: int, seed: int, sequence: int) -> Session:
         """Load the module, fix its threads, and compile it where the target says so."""
         import torch
 
         torch.set_num_threads(int(target.options.get("intra_op_threads", threads)))
         torch.set_num_interop_threads(int(target.options.get("inter_op_threads", 1)))
-        module, inputs = load_module(variant)
+        if target.device != "cpu":
+            from harness.runtimes import torch_cuda
+
+            return torch_cuda.load(variant, target)
+        module, inputs = load_module(variant, dtype=dtype_of(target.precision))
+        if target.options.get("channels_last", False):
+            module = module.to(memory_format=torch.channels_last)
         if target.options.get("mode", "eager") == "compile":
             module = torch.compile(module)
-        return TorchSession(module, inputs)
+        return TorchSession(_adapted(module, target), inputs)
 
 
-def load_module(variant: Variant) -> tuple[Any, tuple[Tensor, ...]]:
-    """Load a variant as an evaluating `nn.Module` with its inputs; raises ModelError where that is not possible."""
-    if variant.format == "pt2":
-        program = load_program(variant)
-        return program.module(), _program_inputs(program)
-    module = _load_checkpoint(variant) if variant.format == "checkpoint" else _build(variant)
-    if not hasattr(module, "eval"):
-        raise ModelError(f"{variant.builder or variant.path} gives a {type(module).__name__}, not a module")
-    return module.eval(), _forward_inputs(module)
+def _wrong_option(target: Target, kind: str) -> str | None:
+    """Say which option or precision this runtime does not have on a kind of device; None when all are right."""
+    mode, inputs = target.options.get("mode", "eager"), target.options.get("inputs", "copied")
+    if mode not in _MODES[kind]:
+        if mode in _MODES["cuda"]:
+            return f"options.mode: '{mode}' needs a CUDA device"
+        return f"options.mode: '{mode}' is none of {', '.join(_MODES[kind])}"
+    if inputs not in _INPUTS:
+        return f"options.inputs: '{inputs}' is none of {', '.join(_INPUTS)}"
+    for name in _ONLY_CUDA:
+        if kind == "cpu" and name in target.options:
+            return f"options.{name}: needs a CUDA device"
+    known = [each for each in CASTS if kind == "cuda" or each != "tf32"]
+    if target.precision not in known:
+        return f"precision '{target.precision}' is not supported by this runtime ({', '.join(known)})"
+    return None
 
 
-def load_program(variant: Variant) -> Any:
-    """Load a `.pt2` exported program; raises ModelError where that is not possible."""
+def _adapted(module: Callable[..., Any], target: Target) -> Callable[..., Any]:
+    """Return a CPU module that casts and lays out its inputs as the target says; the module itself for plain fp32."""
     import torch
 
-    path = local_path(variant)
-    with model_errors(f"torch cannot load {path.name}"):
-        return torch.export.load(path)
+    dtype, last = dtype_of(target.precision), bool(target.options.get("channels_last", False))
+    if dtype is None and not last:
+        return module
 
+    def call(*tensors: Any) -> list[Any]:
+        given = [cast(tensor, dtype) for tensor in tensors]
+        if last:
+            given = [t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t for t in given]
+        return [as_float32(value) for value in tensors_of(module(*given))]
 
-def _program_inputs(program: Any) -> tuple[Tensor, ...]:
-    names = program.graph_signature.user_inputs
-    nodes = {node.name: node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"}
-    return tuple(_tensor(name, nodes[name]) for name in names)
-
-
-def _tensor(name: str, value: Any) -> Tensor:
-    kind = str(getattr(value, "dtype", type(value).__name__)).removeprefix("torch.")
-    if not hasattr(value, "shape") or kind == "bfloat16":
-        raise ModelError(f"input '{name}' has the type {kind}, which cannot be fed")
-    shape = tuple(d if isinstance(d, int) else str(d) for d in value.shape)
-    return Tensor(name, np.dtype(kind), shape)
-
-
-def _forward_inputs(module: Any) -> tuple[Tensor, ...]:
-    """Read names off `forward`; `example_inputs` (name → array) on the module adds dtypes and shapes."""
-    examples: dict[str, Array] = getattr(module, "example_inputs", {})
-    if examples:
-        return tuple(Tensor(n, a.dtype, ("batch", *a.shape[1:])) for n, a in examples.items())
-    parameters = inspect.signature(module.forward).parameters.values()
-    needed = [p.name for p in parameters if p.default is p.empty and p.kind == p.POSITIONAL_OR_KEYWORD]
-    if not needed:
-        name = type(module).__name__
-        raise ModelError(f"{name}.forward names no inputs; give the module `example_inputs` (name → array)")
-    return tuple(Tensor(name, None, ("...",)) for name in needed)
-
-
-def _build(variant: Variant) -> Any:
-    module = build(variant)
-    if variant.weights is not None:
-        path = Path(variant.weights)
-        what = f"the weights in {path.name} do not fit {variant.builder}"
-        with model_errors(what, lambda error: " ".join(str(error).split())):
-            module.load_state_dict(_state(path, variant.trust_pickle))
-    return module
-
-
-def _state(path: Path, trust_pickle: bool) -> Any:
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
-    import torch
-
-    return torch.load(path, map_location="cpu", weights_only=not trust_pickle)
-
-
-def _load_checkpoint(variant: Variant) -> Any:
-    import torch
-
-    path = refuse_pickle(variant)
-    with model_errors(f"torch cannot load {path.name}"):
-        return torch.load(path, map_location="cpu", weights_only=False)
+    return call

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from harness.errors import EvidenceError
-from harness.evidence.folder import read_requests
+from harness.evidence.folder import DEVICE, read_requests
 from harness.spec import plugins
-from harness.spec.arrays import Array
+from harness.spec.arrays import Array, Integers
 from harness.spec.diagnostics import Diagnostic, diagnostic
-from harness.spec.metrics import PERCENTILES
+from harness.spec.metrics import DEVICE_PERCENTILES, PERCENTILES
 from harness.spec.scenario import Scenario, kind_of
 from harness.spec.wire import Trial, Window
 from harness.stats.quantiles import Quantile, summarise
@@ -25,7 +25,8 @@ class Bench(Protocol):
 
     `infer` takes a feed and returns when the answer is there. `fixed_batch` is the only batch size that the
     model accepts, None when it accepts any. `row_ns` is how long
-    one row takes, as far as it is known.
+    one row takes, as far as it is known. `device_ns` returns what the last calls took on a device (ns), so many as it
+    is asked for; None where that is not timed.
     """
 
     job: Trial
@@ -33,6 +34,7 @@ class Bench(Protocol):
     clock: Callable[[], int]
     fixed_batch: int | None
     row_ns: float
+    device_ns: Callable[[int], Integers] | None
 
     def feeds(self, batch_size: int) -> Iterator[Any]:
         """Return feeds of this many rows each, without end, rotating over the input pool."""
@@ -100,9 +102,17 @@ def kind(scenario: Scenario) -> Kind:
 
 
 def percentiles(window: MeasuredWindow) -> dict[str, Quantile]:
-    """Return every latency percentile of a window (ms) with its interval within the trial."""
-    found = summarise(window.requests(), tuple(PERCENTILES.values()))
-    return {key: Quantile(*(value / NS_PER_MS for value in found[p])) for key, p in PERCENTILES.items()}
+    """Return every latency percentile of a window (ms) with its interval within the trial.
+
+    Where the device was timed, percentiles of its times too.
+    """
+    device = _summarised(window.requests(DEVICE), DEVICE_PERCENTILES) if window.record.device_timed else {}
+    return _summarised(window.requests(), PERCENTILES) | device
+
+
+def _summarised(times: Array, percentiles: Mapping[str, float]) -> dict[str, Quantile]:
+    found = summarise(times, tuple(percentiles.values()))
+    return {key: Quantile(*(value / NS_PER_MS for value in found[p])) for key, p in percentiles.items()}
 
 
 def throughput_metrics(windows: Sequence[MeasuredWindow]) -> ScenarioMetrics:

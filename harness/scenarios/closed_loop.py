@@ -14,9 +14,9 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 import numpy as np
 
-from harness.evidence.folder import LATENCY, ROUND, START
+from harness.evidence.folder import DEVICE, LATENCY, ROUND, START
 from harness.scenarios.base import Bench
-from harness.spec.arrays import Integers
+from harness.spec.arrays import Array, Integers
 from harness.spec.wire import Trial, WarmUpRule, Window
 from harness.stats.stopping import agree
 
@@ -130,19 +130,29 @@ def length_of(job: Trial, seconds: float, max_samples: int) -> Length:
 
 
 class Measured(NamedTuple):
-    """A measured window: [requests, 2] begin and end (ns), the turn of each request, how many did not count."""
+    """A measured window: [requests, 2] begin and end (ns), the turn of each request, how many did not count.
+
+    `device` is what each request took on the device (ns); None where that is not timed.
+    """
 
     stamps: Integers
     rounds: Integers
     uncounted: int
     ended_by: Literal["turns", "time", "samples"]
+    device: Integers | None = None
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """What is kept of the requests."""
+        kept = {START: self.stamps[:, 0], LATENCY: durations(self.stamps), ROUND: self.rounds}
+        return kept if self.device is None else kept | {DEVICE: self.device}
 
 
 def measure(bench: Bench, feeds: Iterator[Any], length: Length, median_ns: float) -> Measured:
     """Sample in turns until there were enough of them, or `max_samples`; a model that became slow ends by time."""
     infer, clock, turn_ns = bench.infer, bench.clock, 1e9 * length.seconds / length.turns
     settle_ns = 1e9 * bench.job.resources.settle_s
-    parts: list[Integers] = []
+    parts, device = list[Integers](), list[Integers]()
     n, spent, uncounted, per_sample = 0, 0, 0, max(median_ns, 1.0)
     ended: Literal["turns", "time", "samples"] = "turns"
     for _ in range(length.turns):
@@ -154,13 +164,15 @@ def measure(bench: Bench, feeds: Iterator[Any], length: Length, median_ns: float
         count = min(max(1, round(turn_ns / per_sample)), length.max_samples - n)
         with bench.counting():
             parts.append(timed(infer, feeds, count, clock))
+        if bench.device_ns is not None:
+            device.append(bench.device_ns(count))
         n, spent = n + count, spent + int(durations(parts[-1]).sum())
         per_sample = max(spent / n, 1.0)
         if n >= length.max_samples or spent > _OVERRUN * 1e9 * length.seconds:
             ended = "samples" if n >= length.max_samples else "time"
             break
     rounds = np.repeat(np.arange(len(parts), dtype=np.int64), [len(part) for part in parts])
-    return Measured(np.concatenate(parts), rounds, uncounted, ended)
+    return Measured(np.concatenate(parts), rounds, uncounted, ended, np.concatenate(device) if device else None)
 
 
 def _settled(bench: Bench, feeds: Iterator[Any], fewest: int, settle_ns: float, per_sample_ns: float) -> Integers:
@@ -202,5 +214,6 @@ def run_window(bench: Bench, scenario: str, name: str, batch_size: int, length: 
         rounds=int(found.rounds[-1]) + 1,
         uncounted=found.uncounted,
         ended_by=found.ended_by,
+        device_timed=found.device is not None,
     )
-    bench.keep(window, {START: found.stamps[:, 0], LATENCY: latency, ROUND: found.rounds})
+    bench.keep(window, found.arrays)

@@ -16,7 +16,7 @@ from scipy import special
 from harness.score.records import Entry, Measure, RowScores
 from harness.score.words import short_name
 from harness.spec.arrays import Booleans, Floats
-from harness.spec.metrics import PERCENTILES, lookup, split_key
+from harness.spec.metrics import LEVELS, lookup, split_key
 from harness.stats.pooled import enough
 
 _NONE: Floats = np.zeros(0)
@@ -94,7 +94,7 @@ def estimate(entry: Entry, key: str) -> Estimate | None:
 
 def is_thin(measure: Measure, key: str) -> bool:
     """Whether a percentile has too few requests, or trials, for an upper end even if trials do not differ."""
-    p = PERCENTILES.get(split_key(key)[1])
+    p = LEVELS.get(split_key(key)[1])
     return p is None or not enough(measure.n, measure.trials, p)
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from harness.score.estimate import Estimate, t_quantile, variances
 from harness.score.records import Measure, More
-from harness.spec.metrics import PERCENTILES, split_key
+from harness.spec.metrics import LEVELS, split_key
 from harness.spec.policy import Limit
 from harness.stats.pooled import enough
 from harness.stats.quantiles import samples_needed
@@ -62,7 +62,7 @@ def to_bound(measure: Measure, key: str) -> More:
     A percentile needs requests enough (`stats.pooled.enough`). Where they are, trials differ: it then needs as many as
     make the effective number that which independent requests need. Other metrics need a second trial.
     """
-    p = PERCENTILES.get(split_key(key)[1])
+    p = LEVELS.get(split_key(key)[1])
     if p is None:
         return More(blocks=1) if measure.trials < 2 else More()
     each = measure.n / max(measure.trials, 1)
@@ -99,7 +99,7 @@ def _rows_to_judge(distance: float, variance: float, rows: int, confidence: floa
 
 def _more(measure: Measure, key: str, blocks: int) -> More:
     """Count what so many more blocks give; requests only for metrics that are made of them."""
-    if split_key(key)[1] not in PERCENTILES:
+    if split_key(key)[1] not in LEVELS:
         return More(blocks=blocks)
     return More(blocks, math.ceil(blocks * measure.n / max(measure.trials, 1)))
 

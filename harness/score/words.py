@@ -14,6 +14,8 @@ _SHORT = {
     "latency_p99_ms": "p99",
     "latency_p99_9_ms": "p99.9",
     "latency_mean_ms": "mean latency",
+    "device_p50_ms": "p50 on the device",
+    "device_p99_ms": "p99 on the device",
     "throughput_per_s": "throughput",
     "load_ms": "load time",
     "first_inference_ms": "first inference",
@@ -23,6 +25,9 @@ _SHORT = {
     "memory_peak_mib": "peak memory",
     "memory_anon_mib": "anonymous memory",
     "memory_pss_mib": "PSS memory",
+    "gpu_memory_peak_mib": "peak GPU memory",
+    "gpu_utilisation": "GPU utilisation",
+    "energy_per_inference_mj": "energy per inference",
     "artefact_mib": "artefact size",
     "rmse": "RMSE",
     "output_max_abs_diff": "output difference",
@@ -32,11 +37,14 @@ _SHORT = {
 }
 _WORSE = (
     ("latency_", "slower"),
+    ("device_", "slower on the device"),
     ("load_", "slower to load"),
     ("first_inference_", "slower in the first inference"),
     ("throughput_", "lower in throughput"),
     ("cost_", "more expensive"),
     ("memory_", "higher in memory use"),
+    ("gpu_memory_", "higher in GPU memory use"),
+    ("energy_", "higher in energy"),
     ("artefact_", "larger on disk"),
     ("accuracy", "less accurate"),
 )

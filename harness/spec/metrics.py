@@ -32,11 +32,16 @@ PERCENTILES: dict[str, float] = {
     "latency_p99_ms": 0.99,
     "latency_p99_9_ms": 0.999,
 }
-
+DEVICE_PERCENTILES: dict[str, float] = {"device_p50_ms": 0.50, "device_p99_ms": 0.99}
+"""Percentiles of what requests took on a device, by its own events, where a runtime has such."""
+LEVELS = PERCENTILES | DEVICE_PERCENTILES
+"""All metrics that are percentiles over requests."""
 
 _AT_MOST = "{:.1%} of inferences take at most this long"
+_ON_DEVICE = "{:.1%} of inferences take the device at most this long, by its own events"
 _METRICS = (
     *(Metric(key, "ms", "lower", "log", "scenario", _AT_MOST.format(p)) for key, p in PERCENTILES.items()),
+    *(Metric(key, "ms", "lower", "log", "scenario", _ON_DEVICE.format(p)) for key, p in DEVICE_PERCENTILES.items()),
     Metric("latency_mean_ms", "ms", "lower", "log", "scenario", "mean time of one inference; does not show the tail"),
     Metric("throughput_per_s", "1/s", "higher", "log", "scenario", "inferences completed per second, kept busy"),
     Metric("best_batch_size", "", "none", "linear", "scenario", "batch size with the highest throughput"),
@@ -48,6 +53,11 @@ _METRICS = (
     Metric("memory_peak_mib", "MiB", "lower", "log", "cell", "peak resident, runtime included, without the inputs"),
     Metric("memory_anon_mib", "MiB", "lower", "log", "cell", "anonymous memory in use after measuring, without inputs"),
     Metric("memory_pss_mib", "MiB", "lower", "log", "cell", "memory in use; a page that n processes share counts 1/n"),
+    Metric("gpu_memory_peak_mib", "MiB", "lower", "log", "cell", "peak of the process on the GPU, context included"),
+    Metric(
+        "gpu_utilisation", "", "none", "linear", "cell", "share of time in which any kernel ran, as NVML samples it"
+    ),
+    Metric("energy_per_inference_mj", "mJ", "lower", "log", "cell", "the GPU's energy counter ÷ inferences, kept busy"),
     Metric("artefact_mib", "MiB", "lower", "log", "cell", "size on disk of the artefact that ran"),
     Metric("accuracy", "", "higher", "linear", "cell", "fraction of dataset rows whose top-1 class is the label"),
     Metric("rmse", "", "lower", "log", "cell", "root mean squared error against the labels"),

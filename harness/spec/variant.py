@@ -18,7 +18,8 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `path` and `weights` are relative to the staging root, so that a run folder can travel; `digest` is the SHA-256
     of the content, `bytes` its size on disk. `steps` and `options` say which conversions made it (none: it is the
-    candidate as given). A builder's code is not staged: `import_from` is the folder that it is imported from.
+    candidate as given). `cast_to` is the precision that it runs in where the runtime casts it as it loads it. A
+    builder's code is not staged: `import_from` is the folder that it is imported from.
     """
 
     format: str
@@ -32,4 +33,5 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     trust_pickle: bool = False
     import_from: str | None = None
     steps: tuple[str, ...] = ()
+    cast_to: str = ""
     parity: ParityReport | None = None

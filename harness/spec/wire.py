@@ -152,6 +152,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One measured window of a scenario: requests, turns, how it was warmed up, why it ended.
 
     `uncounted` requests began a turn, while caches held what others had left there, and a CPU quota was unused.
+    `device_timed`: there is an array of what each request took on a device.
     """
 
     name: str
@@ -165,6 +166,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rounds: int = 0
     uncounted: int = 0
     ended_by: Literal["turns", "time", "samples"] = "turns"
+    device_timed: bool = False
 
 
 class SchedulingCounters(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -223,8 +225,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a job ended: the last file of a folder, written by the child, or by the launcher in its place.
 
     `pids` are the processes that are measured. `fresh`: it was a new interpreter, not a fork of one. `spent` is where
-    the child's time went (ns by purpose), from `begin_ns` (CLOCK_MONOTONIC) on. The launcher adds `launched` when the
-    job has ended.
+    the child's time went (ns by purpose), from `begin_ns` (CLOCK_MONOTONIC) on. A check says which `formats` the
+    runtime loads, and which `precisions` of them run in the target's. The launcher adds `launched` at the end.
     """
 
     status: Literal["ok", "failed", "unavailable", "invalid"]
@@ -245,6 +247,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     settings: dict[str, Fact] = {}
     notes: tuple[Diagnostic, ...] = ()
     formats: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ()
     parity: ParityReport | None = None
     inputs: tuple[Input, ...] = ()
     digests: dict[str, str] = {}

@@ -14,7 +14,7 @@ from harness.evidence.files import save_array
 from harness.evidence.folder import LATENCY, SLICES, EventLog, save_requests
 from harness.runtimes import feeds as feeding
 from harness.runtimes.base import Feed, Infer, Session
-from harness.spec.arrays import Array
+from harness.spec.arrays import Array, Integers
 from harness.spec.diagnostics import Diagnostic
 from harness.spec.wire import Trial, Window
 from harness.worker.ledger import Ledger
@@ -39,6 +39,7 @@ class TrialBench:
         self.job, self.clock, self.row_ns = job, session.clock, float(first_ns)
         self.infer: Callable[[Any], Any] = slowed(session.infer, job.slower) if job.slower else session.infer
         self.fixed_batch = feeding.fixed_batch(session.inputs)
+        self.device_ns: Callable[[int], Integers] | None = getattr(session, "device_ns", None)
         self.windows: list[Window] = []
         self.notes: list[Diagnostic] = []
         self.counters: Counter[str] = Counter()
@@ -52,7 +53,9 @@ class TrialBench:
         """Return the pool's feeds over and over: a single buffer would measure the cache."""
         pool = feeding.pool(self._session.inputs, self._arrays, batch_size, self.job.pool_rows)
         self.inputs_bytes += sum(array.nbytes for feed in pool for array in feed.values())
-        return cycle(pool)
+        place, before = getattr(self._session, "place", None), getattr(self._session, "before", None)
+        feeds = cycle(pool if place is None else [place(feed) for feed in pool])
+        return feeds if before is None else after(before, feeds)
 
     @contextmanager
     def warming(self, window: str) -> Iterator[bool]:
@@ -107,6 +110,13 @@ class TrialBench:
             files[SLICES] = save_array(folder / SLICES, rows)
         self._slices.close()
         return files
+
+
+def after(before: Callable[[], None], feeds: Iterator[Feed]) -> Iterator[Feed]:
+    """Yield feeds, each after something has been done that its request's time must not include."""
+    for feed in feeds:
+        before()
+        yield feed
 
 
 def slowed(infer: Infer, fraction: float) -> Infer:

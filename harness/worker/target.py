@@ -28,9 +28,12 @@ def check_target(job: CheckTarget) -> Outcome:
         reason, versions = f"{error}", {}
     if reason:
         return Outcome(status="unavailable", message=reason, formats=runtime.formats)
-    forkable = getattr(runtime, "forkable", None)
+    forkable, facts = getattr(runtime, "forkable", None), getattr(runtime, "facts", None)
     settings: dict[str, Fact] = {"forkable": forkable is not None and bool(forkable(target))}
-    return Outcome(status="ok", formats=runtime.formats, versions=versions, settings=settings)
+    settings |= {} if facts is None else facts(target)
+    casts = getattr(runtime, "precisions", None)
+    precisions = () if casts is None else tuple(casts(target))
+    return Outcome(status="ok", formats=runtime.formats, precisions=precisions, versions=versions, settings=settings)
 
 
 def describe(job: Describe) -> Outcome:

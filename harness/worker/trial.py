@@ -3,7 +3,7 @@
 import gc
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from harness.runtimes.base import Feed, ModelError, Runtime, Session, load_runti
 from harness.scenarios.base import kind
 from harness.spec.arrays import Array
 from harness.spec.diagnostics import Diagnostic, diagnostic
-from harness.spec.wire import GroupFiles, Memory, Outcome, SchedulingCounters, Trial
+from harness.spec.wire import Fact, GroupFiles, Memory, Outcome, SchedulingCounters, Trial
 from harness.worker.bench import TrialBench
 from harness.worker.inputs import inputs_of
 from harness.worker.ledger import Ledger
@@ -78,7 +78,7 @@ def run_trial(job: Trial, folder: Path, log: EventLog, turns: Turns, fresh: bool
         scheduling=SchedulingCounters(**bench.counters),
         files=files,
         versions=loaded.runtime.versions(),
-        settings={"gc": "frozen and disabled in measured windows", "turn_s": job.turn_s},
+        settings={"gc": "frozen and disabled in measured windows", "turn_s": job.turn_s, **_facts(session)},
         notes=(*notes, *bench.notes),
     )
 
@@ -100,6 +100,12 @@ def _load(job: Trial, log: EventLog, ledger: Ledger) -> _Loaded:
     log.mark("loaded", pids=pids)
     memory = Memory(baseline_bytes=baseline, loaded_bytes=memory_bytes("VmRSS"), limit_bytes=limit)
     return _Loaded(runtime, session, load_ns, memory, pids)
+
+
+def _facts(session: Session) -> dict[str, Fact]:
+    """Return what a session says of itself."""
+    facts: Callable[[], Mapping[str, Fact]] | None = getattr(session, "facts", None)
+    return {} if facts is None else dict(facts())
 
 
 def _used(before: Memory, inputs_bytes: int, group: GroupFiles) -> Memory:

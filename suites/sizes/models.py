@@ -1,4 +1,4 @@
-"""Six untrained networks, from 10 µs to about a second per inference, with seeded weights.
+"""Untrained networks, from 10 µs to about a second per inference, with seeded weights, for three suites.
 
 Each builder returns a module with `example_inputs` (name → array), so that its inputs are known without a dataset.
 The architectures follow the papers named at each class; the weights are random, so outputs mean nothing and only
@@ -6,10 +6,8 @@ speed, memory and load time do. All builders stand in this file: a conversion is
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 from torch.nn import functional
@@ -142,13 +140,45 @@ class TextEncoder(nn.Module):
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Return embeddings [batch, width] of ids and a 0/1 mask, both int64 [batch, tokens]."""
-        shown = attention_mask.to(torch.float32)
+        shown = attention_mask.to(self.position.dtype)
         hidden = ((1.0 - shown) * -1e4)[:, None, None, :]
         tokens = self.embed(input_ids) + self.position
         for block in self.blocks:
             tokens = block(tokens, hidden)
         kept = shown[:, :, None]
         return (self.norm(tokens) * kept).sum(1) / kept.sum(1).clamp(min=1.0)
+
+
+class CrossEncoder(nn.Module):
+    """A score for a query and a passage read together (Nogueira and Cho 2019)."""
+
+    def __init__(self, width: int, heads: int, depth: int, tokens: int) -> None:
+        super().__init__()
+        self.encoder = TextEncoder(width, heads, depth, tokens)
+        self.score = nn.Linear(width, 1)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Return scores [batch, 1]."""
+        return self.score(self.encoder(input_ids, attention_mask))
+
+
+class VisionTransformer(nn.Module):
+    """Patches of 16 x 16 as tokens behind a class token, which is read off at the end (Dosovitskiy et al. 2021)."""
+
+    def __init__(self, side: int, width: int, heads: int, depth: int, classes: int) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, width, 16, 16)
+        self.first = nn.Parameter(torch.zeros(1, 1, width))
+        self.position = nn.Parameter(torch.randn((side // 16) ** 2 + 1, width) * 0.02)
+        self.blocks = nn.Sequential(*(Block(width, heads) for _ in range(depth)))
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, classes)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Return logits [batch, classes] of `image` float32 [batch, 3, side, side]."""
+        tokens = self.patches(image).flatten(2).transpose(1, 2)
+        tokens = torch.cat([self.first.expand(tokens.shape[0], -1, -1), tokens], dim=1)
+        return self.head(self.norm(self.blocks(tokens + self.position))[:, 0])
 
 
 class SpeechEncoder(nn.Module):
@@ -198,6 +228,21 @@ def speech() -> nn.Module:
     return _seeded(lambda: SpeechEncoder(80, 3000, 512, 8, 6), {"mel": (80, 3000)})
 
 
+def vit_b16() -> nn.Module:
+    """Return ViT-B/16 at 224 x 224 (Dosovitskiy et al. 2021): 86.6 million parameters."""
+    return _seeded(lambda: VisionTransformer(224, 768, 12, 12, CLASSES), {"image": (3, 224, 224)})
+
+
+def cross_encoder() -> nn.Module:
+    """Return a cross-encoder of BERT-base's size over 256 tokens: 109 million parameters."""
+    return _seeded(lambda: CrossEncoder(768, 12, 12, 256), {"input_ids": (256,), "attention_mask": (256,)})
+
+
+def small_cross_encoder() -> nn.Module:
+    """Return a cross-encoder of MiniLM's size over 256 tokens: 22 million parameters."""
+    return _seeded(lambda: CrossEncoder(384, 12, 6, 256), {"input_ids": (256,), "attention_mask": (256,)})
+
+
 def _mlp() -> nn.Module:
     return nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10))
 
@@ -239,7 +284,8 @@ def _seeded(make: Callable[[], nn.Module], rows: dict[str, tuple[int, ...]]) -> 
         torch.manual_seed(SEED)
         module = make()
         module.apply(_keep_scale)
-    module.example_inputs = {name: _example(name, shape) for name, shape in rows.items()}
+    kinds = {name: np.int64 if name in TOKENS else np.float32 for name in rows}
+    module.example_inputs = {name: np.ones((1, *shape), kinds[name]) for name, shape in rows.items()}
     return module.eval()
 
 
@@ -249,7 +295,3 @@ def _keep_scale(module: nn.Module) -> None:
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
     if isinstance(module, Bottleneck) or (isinstance(module, InvertedResidual) and module.adds):
         nn.init.constant_(module.layers[-1][1].weight, BRANCH_SCALE)
-
-
-def _example(name: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    return np.ones((1, *shape), np.int64 if name in TOKENS else np.float32)

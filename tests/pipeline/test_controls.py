@@ -61,6 +61,13 @@ def test_the_leader_is_measured_thrice_and_judged(suite, launcher):
     assert not control_folder(ranked.folder, "same", BLOCKS).exists()
 
 
+def test_on_a_gpu_that_takes_one_process_they_run_one_after_another(suite, monkeypatch):
+    """Three processes side by side would need more than there is."""
+    monkeypatch.setattr("harness.pipeline.cold.share_of_device", lambda outcome: 1.0)
+    monkeypatch.setattr(controls, "take_turns", lambda *_: pytest.fail("they may not live side by side"))
+    assert codes(run(*controlled(suite), MoreWorkInTurns())) == ["control_passed", "control_passed"]
+
+
 def test_they_are_no_rows_and_no_evidence_of_the_leader(suite):
     ranked = run(*controlled(suite), MoreWork())
     assert [row.candidate for row in ranked.ranking.rows] == ["a", "b"]

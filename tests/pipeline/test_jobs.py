@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import msgspec
 import pytest
 
 from harness.evidence.run import Cell, PreparedCell, RunRecord, Speed
@@ -109,6 +110,23 @@ def test_a_cold_trial_is_short_fresh_and_may_predict():
     assert Jobs(short, None).cold(cell, prepared, 1, predict=False).scenarios[0].seconds == 0.02
 
 
+@pytest.mark.parametrize(
+    ("device", "key", "seconds"),
+    [
+        ("cuda", "energy_per_inference_mj", 6.0),
+        ("cpu", "energy_per_inference_mj", 0.1),
+        ("cuda", "memory_peak_mib", 0.1),
+    ],
+)
+def test_a_cold_trial_is_long_where_the_energy_of_a_gpu_is_asked_for(device, key, seconds):
+    record = record_of(Target(name="t", description="d", runtime="fake", device=device))
+    suite = msgspec.structs.replace(record.suite, policy=Policy(objectives={key: ANY}))
+    cell = Cell(suite.candidate[0], record.targets[0])
+    prepared = PreparedCell(status="ok", variant=Variant(format="fake"))
+    job = Jobs(msgspec.structs.replace(record, suite=suite), None).cold(cell, prepared, 1, predict=False)
+    assert [scenario.seconds for scenario in job.scenarios] == pytest.approx([seconds, 0.1])
+
+
 def test_the_cost_of_a_cell_is_that_of_its_requests():
     assert cost_of(SPEED, "one", 500, 0.25) == plan.Cost(0.25, 0.001, pytest.approx(0.005), 500)
     assert cost_of(SPEED, "many", 500, 0.25).request_s == 0.001
@@ -135,6 +153,8 @@ def test_requests_are_counted_for_the_highest_percentile_asked_for(policy, highe
         ("load_ms", True),
         ("first_inference_ms", True),
         ("memory_peak_mib", True),
+        ("energy_per_inference_mj", True),
+        ("gpu_memory_peak_mib", False),  # processes on a GPU are no forks: each trial tells
         ("latency_p50_ms", False),
         ("accuracy", False),
         ("throughput_per_s", False),

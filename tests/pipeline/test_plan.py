@@ -237,27 +237,38 @@ def test_turns_in_literal_numbers(window_s, typical_s, request_s, seconds, every
     assert (turn.seconds, turn.every) == pytest.approx((seconds, every))
 
 
-MEMORY = st.dictionaries(st.text("abcdefgh", min_size=1, max_size=2), st.integers(0, 1000), max_size=10)
+NEED = st.builds(plan.Needs, st.integers(0, 1000), st.sampled_from([0.0, 0.05, 0.25, 0.5, 1.0]))
+NEEDS = st.dictionaries(st.text("abcdefgh", min_size=1, max_size=2), NEED, max_size=10)
 
 
-@given(MEMORY, st.integers(0, 2000))
-def test_groups_fit_into_memory_and_keep_the_order(memory, free):
-    names = list(memory)
-    found = plan.groups(names, memory, free)
+@given(NEEDS, st.integers(0, 2000))
+def test_groups_fit_into_memory_and_on_the_gpu_and_keep_the_order(needs, free):
+    names = list(needs)
+    found = plan.groups(names, needs, free)
     assert [name for group in found for name in group] == names
     room = plan.MEMORY_FRACTION * free
     for group in found:
-        assert len(group) == 1 or sum(memory[name] for name in group) <= room
+        on_gpu = [needs[name].device_share for name in group if needs[name].device_share > 0]
+        assert len(group) == 1 or sum(needs[name].memory_bytes for name in group) <= room
+        assert len(on_gpu) <= 1 or sum(on_gpu) <= plan.MEMORY_FRACTION
     for group, following in itertools.pairwise(found):
-        assert sum(memory[name] for name in group) + memory[following[0]] > room, "as many side by side as fit"
+        both = [needs[name] for name in (*group, following[0])]
+        memory, share = sum(each.memory_bytes for each in both), sum(each.device_share for each in both)
+        assert memory > room or share > plan.MEMORY_FRACTION, "as many side by side as fit"
 
 
 def test_groups_in_literal_numbers():
-    memory = {"a": 300, "b": 300, "c": 700, "d": 10}
+    memory = {name: plan.Needs(size) for name, size in {"a": 300, "b": 300, "c": 700, "d": 10}.items()}
     assert plan.groups("abcd", memory, 1000) == (("a", "b"), ("c",), ("d",))
     assert plan.groups("abcd", memory, 10_000) == (("a", "b", "c", "d"),)
     assert plan.groups("ab", {}, 0) == (("a", "b"),), "what is not known is taken as nothing"
     assert plan.groups("", {}, 0) == ()
+
+
+def test_cells_on_a_gpu_that_takes_one_process_at_a_time_are_alone_on_it():
+    needs = {name: plan.Needs(10, share) for name, share in zip("abcde", (1.0, 0.0, 1.0, 0.0, 1.0), strict=True)}
+    assert plan.groups("abcde", needs, 1000) == (("a", "b"), ("c", "d"), ("e",))
+    assert not plan.side_by_side(1.0, 3) and plan.side_by_side(0.15, 3) and plan.side_by_side(0.0, 3)
 
 
 @given(st.integers(1, 100_000), st.integers(1, 60))

@@ -95,7 +95,7 @@ class Runs:
         (self.base / f"{name}.sketch").write_text(json.dumps({"scale": scale}))
         return Candidate(name=name, path=f"{name}.sketch", format="sketch", **more)
 
-    def prepare(self, *candidates, parity=None, precision="int8", latency_ms=None):
+    def prepare(self, *candidates, parity=None, precision="int8", latency_ms=None, casts=()):
         """Prepare these candidates in a run of their own; returns the prepared cells."""
         candidates = candidates or (self.candidate(),)
         conversion = {} if latency_ms is None else {"latency_ms": latency_ms}
@@ -116,7 +116,8 @@ class Runs:
         work = Preparation(self.folder, record, {PROCESS: InlineLauncher()}, self.said.append)
         data = work.dataset()
         self.said.clear()
-        return [work.cell(Cell(candidate, target), LOADS_FAKE, data) for candidate in candidates]
+        checked = msgspec.structs.replace(LOADS_FAKE, precisions=casts)
+        return [work.cell(Cell(candidate, target), checked, data) for candidate in candidates]
 
 
 @pytest.fixture
@@ -317,3 +318,16 @@ def test_options_of_a_target_that_converts_nothing_here_do_not_stop_the_run():
     made = PreparedCell(status="ok", variant=Variant(format="fake", steps=("sketch-to-fake",)))
     with pytest.raises(SpecError, match=r"conversion\.latency_ms: no option of sketch-to-fake"):
         refuse_unused_options(target, [given, made])
+
+
+def test_a_runtime_may_cast_what_no_conversion_makes(runs):
+    (cell,) = runs.prepare(precision="bf16", casts=("bf16", "int8"))
+    assert (cell.status, cell.variant.precision, cell.variant.cast_to) == ("ok", "int8", "bf16")
+    assert cell.variant.steps == STEPS
+    (cell,) = runs.prepare(precision="bf16")
+    assert cell.status == "skipped" and "no conversion leads there" in cell.why
+
+
+def test_a_conversion_to_the_precision_itself_comes_before_a_cast(runs):
+    (cell,) = runs.prepare(precision="int8", casts=("int8", "fp16"))
+    assert (cell.variant.precision, cell.variant.cast_to) == ("int8", "")

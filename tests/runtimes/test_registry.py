@@ -53,7 +53,7 @@ def test_a_check_says_what_a_runtime_loads():
         (
             {"runtime": "onnxruntime", "device": "npu"},
             "unavailable",
-            "device 'npu' is not supported by this runtime (cpu)",
+            "device 'npu' is not supported by this runtime (cpu, cuda, cuda:1, …)",
         ),
     ],
 )

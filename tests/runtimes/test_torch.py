@@ -169,7 +169,8 @@ def target(**fields):
 def test_what_is_not_there_is_said(monkeypatch):
     runtime = TorchRuntime()
     assert runtime.unavailable(target()) is None
-    assert runtime.unavailable(target(device="cuda")) == "device 'cuda' is not supported by this runtime (cpu)"
+    said = runtime.unavailable(target(device="npu"))
+    assert said == "device 'npu' is not supported by this runtime (cpu, cuda, cuda:1, …)"
     assert runtime.unavailable(target(options={"mode": "jit"})) == "options.mode: 'jit' is none of eager, compile"
     monkeypatch.setattr(shutil, "which", lambda name: None)
     said = runtime.unavailable(target(options={"mode": "compile"}))
@@ -197,3 +198,44 @@ def test_compile_really_compiles_and_agrees(built, tmp_path, monkeypatch):
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
     (eager,) = run(built("linear"), x=x)
     np.testing.assert_allclose(compiled, eager, rtol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_module_runs_in_half_precision_and_answers_in_float32(built, precision):
+    x = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)
+    (wanted,), (found,) = run(built("linear"), x=x), run(built("linear", target=target(precision=precision)), x=x)
+    assert found.dtype == np.float32
+    difference = np.abs(found - wanted).max()
+    assert 0 < difference < 0.02, "it is not the same, and near"
+
+
+def test_an_exported_program_runs_in_half_precision_too(tmp_path, monkeypatch):
+    """The graph checks the dtypes that it was exported with; they are not those it is to run in."""
+    monkeypatch.setattr(torch, "set_num_interop_threads", lambda count: None)
+
+    class Casts(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(3, 2)
+
+        def forward(self, x):
+            return self.layer(x).to(torch.float32)
+
+    module = Casts()
+    program = torch.export.export(module, (torch.zeros(2, 3),), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    torch.export.save(program, tmp_path / "m.pt2")
+    variant = Variant(format="pt2", path=str(tmp_path / "m.pt2"))
+    session = TorchRuntime().load(variant, target(precision="bf16"), 1, 0, 0)
+    x = np.ones((3, 3), np.float32)
+    np.testing.assert_allclose(run(session, x=x)[0], module(torch.from_numpy(x)).detach().numpy(), atol=0.05)
+
+
+def test_channels_last_changes_the_layout_and_not_the_answer(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "set_num_interop_threads", lambda count: None)
+    variant = Variant(format="torch", builder="harness.suites.sizes.models:cnn")
+    x = np.random.default_rng(0).standard_normal((2, 3, 32, 32), dtype=np.float32)
+    plain, last = (
+        run(TorchRuntime().load(variant, target(options=options), 1, 0, 0), thumbnail=x)[0]
+        for options in ({}, {"channels_last": True})
+    )
+    np.testing.assert_allclose(last, plain, rtol=1e-3, atol=1e-4)

@@ -40,6 +40,7 @@ class FakeBench:
         row_ns: float = MS,
         warm_up: WarmUpRule | None = None,
         settle_s: float = 0.0,
+        device_ns: int | None = None,
     ) -> None:
         self.job = Trial(
             candidate=Candidate(name="c", path="c.fake.toml"),
@@ -50,12 +51,14 @@ class FakeBench:
             warm_up=warm_up or WarmUpRule(),
             resources=Resources(settle_s=settle_s),
         )
-        self.fixed_batch, self.row_ns = fixed_batch, row_ns
+        self.fixed_batch, self.row_ns, self.device_ns = fixed_batch, row_ns, None
         self.now, self.calls, self.asked = 0, 0, []
         self.steps: list[tuple[str, int]] = []
         self.windows: list[Window] = []
         self.arrays: dict[str, Mapping[str, np.ndarray]] = {}
         self.notes: list[Diagnostic] = []
+        if device_ns is not None:
+            self.device_ns = lambda count: np.full(count, device_ns, dtype=np.int64)
         self._times = iter(times or repeat(None))
         self._cost, self._read_ns, self._shared, self._others_ns = cost, read_ns, shared, others_ns
         self._measuring = False

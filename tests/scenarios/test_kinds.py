@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import EvidenceError
-from harness.evidence.folder import LATENCY, ROUND, START
+from harness.evidence.folder import DEVICE, LATENCY, ROUND, START
 from harness.scenarios.base import MeasuredWindow, kind
 from harness.scenarios.offline import Offline
 from harness.scenarios.single_stream import SingleStream
@@ -48,6 +48,23 @@ def test_single_stream_sends_one_row_at_a_time_into_one_window() -> None:
     assert bench.arrays["one"][LATENCY].tolist() == [MS] * 400
     assert bench.arrays["one"][START].tolist() == [MS * (window.warm_up_samples + n) for n in range(400)]
     assert bench.arrays["one"][ROUND].tolist() == np.repeat(np.arange(16), 25).tolist()
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_where_the_device_is_timed_its_percentiles_are_metrics_too(tmp_path: Path, shared: bool) -> None:
+    bench = executed(one(max_samples=400), device_ns=MS // 4, shared=shared)
+    (window,) = bench.windows
+    assert window.device_timed and len(bench.arrays["one"][DEVICE]) == window.samples == 400
+    found = kind(one()).metrics(one(), bench.saved(tmp_path))
+    assert (found.values["device_p50_ms"], found.values["device_p99_ms"]) == (0.25, 0.25)
+    assert found.counts["device_p50_ms"] == 400 and {"device_p50_ms", "latency_p50_ms"} <= found.quantiles.keys()
+
+
+def test_where_it_is_not_there_are_none(tmp_path: Path) -> None:
+    bench = executed(one(max_samples=400))
+    assert not bench.windows[0].device_timed and DEVICE not in bench.arrays["one"]
+    found = kind(one()).metrics(one(), bench.saved(tmp_path))
+    assert not [key for key in found.values if key.startswith("device_")]
 
 
 def test_a_window_lasts_its_seconds_whatever_the_spread() -> None:

@@ -33,6 +33,23 @@ def test_a_runtime_says_whether_its_trials_may_be_forks(
     assert (outcome.status, outcome.formats, outcome.settings) == ("ok", ("fake",), {"forkable": forkable})
 
 
+class OnDevice(FakeRuntime):
+    def precisions(self, target: Target) -> tuple[str, ...]:
+        return (target.precision, "fp32")
+
+    def facts(self, target: Target) -> dict[str, str]:
+        return {"device_name": "a GPU"}
+
+
+def test_a_runtime_says_what_it_casts_and_where_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "load_runtime", lambda name: OnDevice())
+    outcome = check_target(CheckTarget(target=Target(name="t", description="d", runtime="fake", precision="fp16")))
+    assert outcome.precisions == ("fp16", "fp32")
+    assert outcome.settings == {"forkable": True, "device_name": "a GPU"}
+    monkeypatch.setattr(worker, "load_runtime", lambda name: Older())
+    assert check_target(JOB).precisions == ()
+
+
 def test_a_runtime_that_is_not_there_is_wrong_or_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = check_target(CheckTarget(target=Target(name="t", description="d", runtime="fakke")))
     assert wrong.status == "invalid" and "fake" in wrong.message
