@@ -5,7 +5,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from harness.runtimes.base import Feed, ModelError, main_output
+from harness.runtimes.base import Feed, NotPossible, main_output
 from harness.runtimes.onnxruntime import OnnxRuntime
 from harness.spec.arrays import Array
 from harness.spec.target import Target
@@ -96,20 +96,20 @@ def weights(graph: Any) -> Iterator[tuple[Any, str]]:
 
 
 def refuse_without_weights(model: Any, what: str) -> None:
-    """Refuse a model that has no weights that could be `what`; raises ModelError."""
+    """Refuse a model that has no weights that could be `what`; raises NotPossible."""
     if next(weights(model.graph), None) is None:
         names = sorted({node.op_type for node in model.graph.node})
         has = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
-        raise ModelError(f"the model has no weights that can be {what}: its operators are {has}")
+        raise NotPossible(f"the model has no weights that can be {what}: its operators are {has}")
 
 
 def refuse_unchanged(model: Any) -> None:
-    """Refuse a result without a weight in int8; raises ModelError."""
+    """Refuse a result without a weight in int8; raises NotPossible."""
     from onnx import TensorProto
 
     kinds = (TensorProto.INT8, TensorProto.UINT8)
     if not any(each.data_type in kinds and len(each.dims) > 1 for each in model.graph.initializer):
-        raise ModelError("none of the model's weights became int8")
+        raise NotPossible("none of the model's weights became int8")
 
 
 def save(model: Any, folder: Path, external: bool) -> str:

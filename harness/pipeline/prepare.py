@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -127,7 +127,8 @@ class Preparation:
                 outcome = self._convert(name, cell, variant, conversion, data, reference)
                 if outcome.status != "ok":
                     why = f"conversion {conversion}: {outcome.message}"
-                    return PreparedCell(status="failed", failure=outcome.failure, why=why)
+                    status: Literal["failed", "skipped"] = "skipped" if outcome.status == "unavailable" else "failed"
+                    return PreparedCell(status=status, failure=outcome.failure, why=why)
                 cached = plain if _takes_none(outcome, cell.target) else asked
                 cached = artefacts.store(self._folder / _FOLDER / name, cached)
             variant, reference = self._result(cached, outcome, variant, conversion)

@@ -115,6 +115,10 @@ class ModelError(Exception):
     """The model itself is wrong: corrupt, wrong input, unsupported operator."""
 
 
+class NotPossible(ModelError):
+    """Nothing is wrong, but the model cannot be had in the form that the target runs: the cell is skipped."""
+
+
 class InputError(Exception):
     """No inputs were found that the model runs with, or those described do not fit it."""
 

@@ -121,3 +121,17 @@ def test_without_calibration_rows_the_row_says_that_it_is_dynamic(spiky):
 def test_the_rows_that_judge_may_not_calibrate(spiky):
     with pytest.raises(SpecError, match="the evaluation and calibration splits share 400 rows"):
         run(*spiky(calibration="evaluation.npz"), InlineLauncher())
+
+
+def test_a_model_without_weights_is_skipped_where_int8_is_asked_for(spiky, tmp_path):
+    from onnx import TensorProto, helper
+
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 8]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "plain", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
+    rows = rows_of(run(*spiky(), InlineLauncher()))
+    assert rows["full"].status != "failed"
+    assert (rows["small"].status, rows["spared"].status) == ("skipped", "skipped")
+    (reason, *_) = rows["small"].reasons
+    assert "the model has no weights that can be int8: its operators are Relu" in reason.message
