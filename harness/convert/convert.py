@@ -1,5 +1,6 @@
 """The conversion job, in a child process: make the variant, then compare it with the candidate's own outputs."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from harness.convert.base import Conversion, Order, Original
 from harness.convert.chains import Form, apply
 from harness.evidence.files import read_array, read_arrays, save_array
 from harness.runtimes import feeds as feeding
-from harness.runtimes.base import Feed, ModelError, OutputError, Tensor, load_runtime, main_output, wrong_option
+from harness.runtimes.base import ModelError, OutputError, Session, Tensor, load_runtime, main_output, wrong_option
 from harness.runtimes.guess import Model, find
 from harness.runtimes.layout import settle_by
 from harness.spec import plugins
@@ -40,11 +41,12 @@ def convert(job: Convert, folder: Path) -> Outcome:
     calibration = read_arrays(Path(job.calibration) / "inputs") if job.calibration else None
     order = Order(feeding.batch(tensors, arrays, 0, fixed or 2), options, calibration)
     name = conversion.convert(original, order, folder)
-    feed = feeding.batch(tensors, arrays, 0, fixed or min(PARITY_ROWS, feeding.rows_in(arrays)))
+    rows = fixed or min(PARITY_ROWS, feeding.rows_in(arrays))
+    feed = feeding.batch(tensors, arrays, 0, rows)
     before = read_array(Path(job.reference)) if job.reference else _finite("original", original.predict(feed))
     files = {name: (folder / name).stat().st_size, REFERENCE: save_array(folder / REFERENCE, before)}
     made = Variant(format=result.format, precision=result.precision, path=str(folder / name))
-    return Outcome(status="ok", parity=_parity(job, made, feed, before), files=files, settings=options)
+    return Outcome(status="ok", parity=_parity(job, made, arrays, rows, before), files=files, settings=options)
 
 
 def _inputs(job: Convert, original: Original) -> tuple[tuple[Tensor, ...], dict[str, Array]]:
@@ -58,17 +60,26 @@ def _inputs(job: Convert, original: Original) -> tuple[tuple[Tensor, ...], dict[
     return guess.tensors, guess.arrays
 
 
-def _parity(job: Convert, made: Variant, feed: Feed, before: Array) -> ParityReport | None:
+def _parity(job: Convert, made: Variant, arrays: Mapping[str, Array], rows: int, before: Array) -> ParityReport | None:
     """Run the result on the target's runtime; None where that does not load it (a middle step of a chain)."""
     runtime = load_runtime(job.target.runtime)
     if made.format not in runtime.formats:
         return None
     session = runtime.load(made, job.target, job.resources.threads, job.seed, 0)
-    inputs = [tensor.name for tensor in session.inputs]
-    named = dict(zip(inputs, feed.values(), strict=True)) if len(inputs) == 1 else feed
     with session.scope():
-        after = main_output(session.infer(named), session.outputs, job.candidate.output)
+        after = _answers(session, arrays, rows, job.candidate.output)
     return compare(before, _finite("converted model", after), job.candidate)
+
+
+def _answers(session: Session, arrays: Mapping[str, Array], rows: int, output: str | None) -> Array:
+    """Return the main output for the first rows, in batches that the session takes."""
+    paired = feeding.match(session.inputs, arrays)
+    tensors = settle_by(session.inputs, paired)
+    fixed, most = feeding.fixed_batch(tensors), feeding.most_rows(tensors) or rows
+    starts = range(0, rows, fixed or most)
+    feeds = [feeding.batch(tensors, paired, start, fixed or min(most, rows - start)) for start in starts]
+    parts = [np.array(main_output(session.infer(feed), session.outputs, output)) for feed in feeds]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)[:rows]
 
 
 def compare(before: Array, after: Array, candidate: Candidate) -> ParityReport:

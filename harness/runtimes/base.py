@@ -27,12 +27,14 @@ class Tensor(NamedTuple):
 
     A dtype of None and the shape `("...",)` mean that the model does not say; the dataset's are used. `axis` is the
     axis that carries rows, None where there is none (a scalar, a state without a batch): such an input is fed whole.
+    `most` is the most rows that it takes at once, None where any number is right.
     """
 
     name: str
     dtype: np.dtype[Any] | None
     shape: tuple[int | str, ...]
     axis: int | None = 0
+    most: int | None = None
 
 
 class Hint(NamedTuple):
@@ -53,7 +55,8 @@ class Session(Protocol):
 
     `inputs` is set again when the inputs' layout is settled (the axes that carry rows, sizes). Optional attributes:
     `pids`, the processes that are to be watched, of a session that drives another process (a server); `hints()`, which
-    returns input name → Hint.
+    returns input name → Hint; `settings`, facts of how the model runs (the threads it got, the precision it computes
+    in), which go into the outcome.
     """
 
     inputs: tuple[Tensor, ...]

@@ -25,12 +25,19 @@ def check_target(job: CheckTarget) -> Outcome:
         reason = runtime.unavailable(target)
         versions = {} if reason else runtime.versions()
     except ImportError as error:
-        reason, versions = f"{error}", {}
+        reason, versions = _missing(error, target.runtime), {}
     if reason:
         return Outcome(status="unavailable", message=reason, formats=runtime.formats)
     forkable = getattr(runtime, "forkable", None)
     settings: dict[str, Fact] = {"forkable": forkable is not None and bool(forkable(target))}
     return Outcome(status="ok", formats=runtime.formats, versions=versions, settings=settings)
+
+
+def _missing(error: ImportError, runtime: str) -> str:
+    """Say what cannot be imported and, where it is not installed and an extra brings it, how to install it."""
+    absent = error.name if isinstance(error, ModuleNotFoundError) else None
+    found = plugins.extra("runtimes", runtime, absent) if absent else None
+    return f"{error}: pip install '{found}'" if found else str(error)
 
 
 def describe(job: Describe) -> Outcome:

@@ -18,7 +18,7 @@ from harness.runtimes.base import Feed, ModelError, Runtime, Session, load_runti
 from harness.scenarios.base import kind
 from harness.spec.arrays import Array
 from harness.spec.diagnostics import Diagnostic, diagnostic
-from harness.spec.wire import Memory, Outcome, SchedulingCounters, Trial
+from harness.spec.wire import Fact, Memory, Outcome, SchedulingCounters, Trial
 from harness.worker.bench import TrialBench
 from harness.worker.inputs import inputs_of
 from harness.worker.ledger import Ledger
@@ -78,9 +78,15 @@ def run_trial(job: Trial, folder: Path, log: EventLog, turns: Turns, fresh: bool
         scheduling=SchedulingCounters(**bench.counters),
         files=files,
         versions=loaded.runtime.versions(),
-        settings={"gc": "frozen and disabled in measured windows", "turn_s": job.turn_s},
+        settings=_settings(job, session),
         notes=(*notes, *bench.notes),
     )
+
+
+def _settings(job: Trial, session: Session) -> dict[str, Fact]:
+    """Return how this trial ran: the harness's own settings, and those that the session tells."""
+    own: dict[str, Fact] = {"gc": "frozen and disabled in measured windows", "turn_s": job.turn_s}
+    return own | dict(getattr(session, "settings", {}))
 
 
 def _load(job: Trial, log: EventLog, ledger: Ledger) -> _Loaded:
@@ -189,7 +195,8 @@ def _predict(job: Trial, session: Session, arrays: Mapping[str, Array], row_ns: 
     the whole dataset.
     """
     fixed, rows = feeding.fixed_batch(session.inputs), feeding.rows_in(arrays)
-    size = fixed or max(1, min(_PREDICT_BATCH, _MARK_NS // max(row_ns, 1)))
+    most = feeding.most_rows(session.inputs) or _PREDICT_BATCH
+    size = fixed or max(1, min(_PREDICT_BATCH, most, _MARK_NS // max(row_ns, 1)))
     log.mark("predict")
     parts, marked_ns = [], time.perf_counter_ns()
     for start in range(0, rows, size):

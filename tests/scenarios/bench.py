@@ -32,6 +32,7 @@ class FakeBench:
         self,
         cost: Callable[[int], int] = lambda rows: MS,
         fixed_batch: int | None = None,
+        most_rows: int | None = None,
         times: Iterable[int] | None = None,
         read_ns: int = 0,
         shared: bool = False,
@@ -48,7 +49,7 @@ class FakeBench:
             turn_s=turn_s,
             warm_up=warm_up or WarmUpRule(),
         )
-        self.fixed_batch, self.row_ns = fixed_batch, row_ns
+        self.fixed_batch, self.most_rows, self.row_ns = fixed_batch, most_rows, row_ns
         self.now, self.calls, self.asked = 0, 0, []
         self.steps: list[tuple[str, int]] = []
         self.windows: list[Window] = []
