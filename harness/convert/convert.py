@@ -1,5 +1,6 @@
 """The conversion job, in a child process: make the variant, then compare it with the candidate's own outputs."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from harness.runtimes.base import (
     ModelError,
     OutputError,
     Runtime,
+    Session,
     Tensor,
     load_runtime,
     main_output,
@@ -55,11 +57,11 @@ def convert(job: Convert, folder: Path) -> Outcome:
     except OptionError as error:
         return Outcome(status="invalid", message=f"conversion.{error}")
     variant = Variant(format=result.format, precision=result.precision, path=str(folder / made.name))
-    feed = feeding.batch(tensors, arrays, 0, fixed or min(PARITY_ROWS, feeding.rows_in(arrays)))
-    before = _before(job, original, feed)
+    rows = fixed or min(PARITY_ROWS, feeding.rows_in(arrays))
+    before = _before(job, original, feeding.batch(tensors, arrays, 0, rows), arrays, rows)
     files = {made.name: (folder / made.name).stat().st_size, REFERENCE: save_array(folder / REFERENCE, before)}
     settings = dict.fromkeys(conversion.options) | options | dict(made.options)
-    parity = _parity(job, variant, feed, before)
+    parity = _parity(job, variant, arrays, rows, before)
     return Outcome(status="ok", parity=parity, files=files, settings=settings, notes=made.notes)
 
 
@@ -79,30 +81,39 @@ def _inputs(job: Convert, original: Original) -> tuple[tuple[Tensor, ...], dict[
     return guess.tensors, guess.arrays
 
 
-def _before(job: Convert, original: Original, feed: Feed) -> Array:
+def _before(job: Convert, original: Original, feed: Feed, arrays: Mapping[str, Array], rows: int) -> Array:
     """Return the candidate's own outputs: kept from the chain's first step, else by the target's runtime if it can."""
     if job.reference is not None:
         return read_array(Path(job.reference))
     runtime = load_runtime(job.target.runtime)
     loads = job.source.format in runtime.formats
-    return _finite("original", _run(job, runtime, job.source, feed) if loads else original.predict(feed))
+    return _finite("original", _run(job, runtime, job.source, arrays, rows) if loads else original.predict(feed))
 
 
-def _parity(job: Convert, made: Variant, feed: Feed, before: Array) -> ParityReport | None:
+def _parity(job: Convert, made: Variant, arrays: Mapping[str, Array], rows: int, before: Array) -> ParityReport | None:
     """Run the result on the target's runtime; None where that does not load it (a middle step of a chain)."""
     runtime = load_runtime(job.target.runtime)
     if made.format not in runtime.formats:
         return None
-    return compare(before, _finite("converted model", _run(job, runtime, made, feed)), job.candidate)
+    return compare(before, _finite("converted model", _run(job, runtime, made, arrays, rows)), job.candidate)
 
 
-def _run(job: Convert, runtime: Runtime, variant: Variant, feed: Feed) -> Array:
+def _run(job: Convert, runtime: Runtime, variant: Variant, arrays: Mapping[str, Array], rows: int) -> Array:
     """Return a variant's main output, as a trial on the target would have it."""
     session = runtime.load(variant, job.target, job.resources.threads, job.seed, 0)
-    inputs = [tensor.name for tensor in session.inputs]
-    named = dict(zip(inputs, feed.values(), strict=True)) if len(inputs) == 1 else feed
     with session.scope():
-        return main_output(session.infer(named), session.outputs, job.candidate.output)
+        return _answers(session, arrays, rows, job.candidate.output)
+
+
+def _answers(session: Session, arrays: Mapping[str, Array], rows: int, output: str | None) -> Array:
+    """Return the main output for the first rows, in batches that the session takes."""
+    paired = feeding.match(session.inputs, arrays)
+    tensors = settle_by(session.inputs, paired)
+    fixed, most = feeding.fixed_batch(tensors), feeding.most_rows(tensors) or rows
+    starts = range(0, rows, fixed or most)
+    feeds = [feeding.batch(tensors, paired, start, fixed or min(most, rows - start)) for start in starts]
+    parts = [np.array(main_output(session.infer(feed), session.outputs, output)) for feed in feeds]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)[:rows]
 
 
 def compare(before: Array, after: Array, candidate: Candidate) -> ParityReport:

@@ -95,7 +95,9 @@ CODES: dict[str, Code] = {
     "price_old": Code("info", "a price is more than a year old"),
     "inputs_synthetic": Code("info", "inputs were drawn from the model's signature"),
     "batch_fixed": Code("info", "the model accepts one batch size only"),
-    "batch_left_out": Code("info", "batch sizes were left out because a request of that size takes too long"),
+    "batch_left_out": Code(
+        "info", "batch sizes were left out: a request takes too long, or more rows than the model takes"
+    ),
 }
 
 

@@ -38,8 +38,8 @@ class TrialBench:
     ) -> None:
         self.job, self.clock, self.row_ns = job, session.clock, float(first_ns)
         self.infer: Callable[[Any], Any] = slowed(session.infer, job.slower) if job.slower else session.infer
-        self.fixed_batch = feeding.fixed_batch(session.inputs)
         self.device_ns: Callable[[int], Integers] | None = getattr(session, "device_ns", None)
+        self.fixed_batch, self.most_rows = feeding.fixed_batch(session.inputs), feeding.most_rows(session.inputs)
         self.windows: list[Window] = []
         self.notes: list[Diagnostic] = []
         self.counters: Counter[str] = Counter()

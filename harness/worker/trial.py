@@ -78,9 +78,16 @@ def run_trial(job: Trial, folder: Path, log: EventLog, turns: Turns, fresh: bool
         scheduling=SchedulingCounters(**bench.counters),
         files=files,
         versions=loaded.runtime.versions(),
-        settings={"gc": "frozen and disabled in measured windows", "turn_s": job.turn_s, **_facts(session)},
+        settings=_settings(job, session),
         notes=(*notes, *bench.notes),
     )
+
+
+def _settings(job: Trial, session: Session) -> dict[str, Fact]:
+    """Return how this trial ran: the harness's own settings, and what the session says of itself."""
+    own: dict[str, Fact] = {"gc": "frozen and disabled in measured windows", "turn_s": job.turn_s}
+    facts: Callable[[], Mapping[str, Fact]] | None = getattr(session, "facts", None)
+    return own if facts is None else own | dict(facts())
 
 
 def _load(job: Trial, log: EventLog, ledger: Ledger) -> _Loaded:
@@ -100,12 +107,6 @@ def _load(job: Trial, log: EventLog, ledger: Ledger) -> _Loaded:
     log.mark("loaded", pids=pids)
     memory = Memory(baseline_bytes=baseline, loaded_bytes=memory_bytes("VmRSS"), limit_bytes=limit)
     return _Loaded(runtime, session, load_ns, memory, pids)
-
-
-def _facts(session: Session) -> dict[str, Fact]:
-    """Return what a session says of itself."""
-    facts: Callable[[], Mapping[str, Fact]] | None = getattr(session, "facts", None)
-    return {} if facts is None else dict(facts())
 
 
 def _used(before: Memory, inputs_bytes: int, group: GroupFiles) -> Memory:
@@ -196,7 +197,8 @@ def _predict(job: Trial, session: Session, arrays: Mapping[str, Array], row_ns: 
     the whole dataset.
     """
     fixed, rows = feeding.fixed_batch(session.inputs), feeding.rows_in(arrays)
-    size = fixed or max(1, min(_PREDICT_BATCH, _MARK_NS // max(row_ns, 1)))
+    most = feeding.most_rows(session.inputs) or _PREDICT_BATCH
+    size = fixed or max(1, min(_PREDICT_BATCH, most, _MARK_NS // max(row_ns, 1)))
     log.mark("predict")
     parts, marked_ns = [], time.perf_counter_ns()
     for start in range(0, rows, size):

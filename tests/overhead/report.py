@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from edge import fidelity_of_edge
 from figure import Figure, text
 from loop import fidelity, large_analysis, parent_cpu, recording
 from rounds import fidelity_in_rounds, fidelity_of_threads
@@ -19,6 +20,7 @@ from turns import handover, slices, twins
 
 FIGURES: dict[str, Callable[[Path], list[Figure]]] = {
     "loop": fidelity,
+    "edge": fidelity_of_edge,
     "recording": recording,
     "parent": parent_cpu,
     "help": command_line,

@@ -32,6 +32,7 @@ class FakeBench:
         self,
         cost: Callable[[int], int] = lambda rows: MS,
         fixed_batch: int | None = None,
+        most_rows: int | None = None,
         times: Iterable[int] | None = None,
         read_ns: int = 0,
         shared: bool = False,
@@ -51,7 +52,7 @@ class FakeBench:
             warm_up=warm_up or WarmUpRule(),
             resources=Resources(settle_s=settle_s),
         )
-        self.fixed_batch, self.row_ns, self.device_ns = fixed_batch, row_ns, None
+        self.fixed_batch, self.most_rows, self.row_ns, self.device_ns = fixed_batch, most_rows, row_ns, None
         self.now, self.calls, self.asked = 0, 0, []
         self.steps: list[tuple[str, int]] = []
         self.windows: list[Window] = []
