@@ -59,7 +59,7 @@ def report(ranked: RankedRun, seconds: Mapping[str, float] | None = None) -> str
         *_titled("## How the time was spent", time_spent(seconds or {})),
         "## Targets",
         _bullets(_target(target) for target in record.targets),
-        *_titled("## Limits", limits(ranked.folder, [each.name for each in all_cells(record.suite, record.targets)])),
+        *_titled("## Limits", limits(ranked.folder, all_cells(record.suite, record.targets))),
         "## Variants",
         _variants(ranked.folder),
         "## Measured on",

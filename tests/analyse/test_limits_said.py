@@ -39,12 +39,17 @@ def test_what_is_enforced_is_no_note(tmp_path):
 
 
 def test_the_report_says_what_enforced_limits_and_splits_the_memory(tmp_path):
-    run = run_folder(tmp_path, "a", "b", "c")
+    run = run_folder(tmp_path, "a", "b", "c", "d")
     charged = Memory(charged_bytes=300 * MIB, charged_anon_bytes=200 * MIB, charged_file_bytes=90 * MIB)
-    cold(run, "a", 1, launched=granted(), memory=charged)
-    cold(run, "b", 1, launched=granted())
-    cold(run, "c", 1)
-    said = "cpus: not enforced: no cgroup. memory_mib: cgroup v1, memory"
-    split = "Charged 300 MiB at most; at the end 200 MiB anonymous, 90 MiB page cache"
-    found = limits(run, ["a@box", "b@box", "c@box", "gone@box"]).splitlines()
-    assert found == [f"- `a@box`: {said}. {split}", f"- `b@box`: {said}"]
+    cold(run, "b", 1, launched=granted(), memory=charged)
+    cold(run, "c", 1, launched=granted())
+    cold(run, "d", 1)
+    said = "cpus: not enforced: no cgroup; memory_mib: cgroup v1, memory"
+    split = "Charged at most (anonymous and page cache at the end): b 300 MiB (200 and 90)"
+    assert limits(run, open_run(run).cells) == f"- `box`: {said}. {split}."
+
+
+def test_the_report_says_nothing_of_a_target_without_limits(tmp_path):
+    run = run_folder(tmp_path, "a")
+    cold(run, "a", 1, launched=Launched(launcher="process", wall_ns=1))
+    assert limits(run, open_run(run).cells) == ""

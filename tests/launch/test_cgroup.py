@@ -13,9 +13,10 @@ import pytest
 from harness.evidence.folder import read_events
 from harness.launch import cgroup
 from harness.launch.cgroup import Group, Refused, new_name
-from harness.launch.limits import Means, Quota
+from harness.launch.limits import Means, Place, Quota
 from harness.launch.means import find, tidy
 from harness.launch.process import ProcessLauncher
+from harness.probes.cgroupfs import folders_of, mounted
 
 from .helpers import alive, gone, wait_for
 from .limited import cgroups_of, left, require
@@ -108,6 +109,36 @@ def test_only_those_whose_process_is_gone_are_swept(means: Means, group: Group) 
     assert group.name in left() and not set(names) & set(left())
 
 
+@pytest.fixture
+def version2():
+    """A cgroup of version 2 below this process's, without controllers: they may be bound to version 1 here."""
+    folder = folders_of("self", mounted()).v2
+    if folder is None or not os.access(folder, os.W_OK):
+        pytest.skip(f"cgroup v2: {folder or 'not mounted'}: cannot be written")
+    made = Group(new_name(), {"memory": None}, Means({"memory": Place("cgroup v2", folder)}))
+    made.make()
+    yield made, folder / made.name
+    made.remove()
+    assert not (folder / made.name).exists()
+
+
+def test_version_2_is_entered_and_removed_with_what_lives_there(version2) -> None:
+    group, folder = version2
+    shown = subprocess.run(group.wrapped([sys.executable, "-c", SHOW]), capture_output=True, text=True, check=True)
+    assert f"0::/{folder.name}" in shown.stdout or f"/{folder.name}\n" in shown.stdout
+    sleeper = subprocess.Popen(group.wrapped(["sleep", "3600"]))
+    wait_for(lambda: group.holds(sleeper.pid), "the sleeper's entry")
+    group.remove()
+    assert sleeper.wait(10) == -signal.SIGKILL and not folder.exists()
+
+
+def test_what_a_killed_run_left_in_version_2_is_swept(version2) -> None:
+    _, folder = version2
+    left_over = folder.parent / "harness-4194304-7-ab"
+    left_over.mkdir()
+    assert left_over in tidy() and not left_over.exists() and folder.exists()
+
+
 @pytest.mark.parametrize("name", ["harness-x", "harness-1", "docker-1-2-ab", "harness-1-2-ab.scope", "my-harness-1-2"])
 def test_what_is_not_ours_is_not_swept(name: str) -> None:
     assert not cgroup._is_left(name)
@@ -119,6 +150,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from harness.launch.base import Terms, run_job
 from harness.launch.process import ProcessLauncher
+from harness.probes.cgroupfs import folders_of, mounted
 from harness.spec.target import Limits
 from launch.helpers import trial_of
 folder = Path({base!r}) / "t"

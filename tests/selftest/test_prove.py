@@ -16,8 +16,9 @@ from harness.launch.limits import CONTROLLERS, Means, Quota, decide
 from harness.pipeline import plan
 from harness.pipeline.progress import Silent
 from harness.score.rank import rank
-from harness.selftest import order, prove, races
+from harness.selftest import order, prove, quota, races
 from harness.selftest.records import Finding, Setting, at_least, at_most
+from harness.spec.wire import Resources
 from harness.stats.pooled import pooled_quantile
 from harness.stats.quantiles import Quantile, summarise
 from harness.stats.racing import race
@@ -149,7 +150,29 @@ def test_a_broken_instrument_fails(fault, monkeypatch):
     for where, what in changes:
         monkeypatch.setattr(where, what)
     found = verdicts(name)
+    if name == "quota" and not found[0].available:
+        pytest.skip(found[0].found)
     assert not all(finding.passed for finding in found), found
+
+
+@pytest.mark.parametrize(
+    ("wall_s", "cpu_s", "waited_s", "passed", "available"),
+    [
+        (2.0, 1.0, 0.0, True, True),
+        (2.08, 1.0, 0.01, True, True),
+        (2.15, 1.0, 0.01, False, True),
+        (1.85, 1.0, 0.01, False, True),
+        (2.4, 1.0, 0.4, True, False),
+        (2.0, 1.0, 0.4, True, False),
+        (1.5, 1.0, 0.4, False, True),
+    ],
+)
+def test_a_quota_on_a_busy_host_shows_only_whether_it_is_broken(wall_s, cpu_s, waited_s, passed, available):
+    time = quota.Time(wall_s * 1e9, cpu_s * 1e9, waited_s * 1e9)
+    found = quota.judged(time, Resources(settle_s=0.1, limits={"cpus": "by a cgroup"}))
+    assert (found.passed, found.available) == (passed, available), found.found
+    none = quota.judged(time, Resources(limits={"cpus": "not enforced: no cgroup"}))
+    assert (none.passed, none.available, none.found) == (True, False, "unavailable: not enforced: no cgroup")
 
 
 def test_memory_of_cgroups_is_looked_at_too(monkeypatch):
