@@ -58,9 +58,7 @@ CODES: dict[str, Code] = {
     "calibration_missing": Code("info", "int8 is dynamic, because the dataset has no calibration rows"),
     "dynamic_ranges": Code("info", "int8 is dynamic: a prediction depends on the rows that share its batch"),
     "fp16_casts": Code("info", "ONNX Runtime's CPU provider computes much of fp16 in fp32"),
-    "against_fp32": Code(
-        "info", "the difference in quality to the same candidate's row in fp32, paired by dataset row"
-    ),
+    "against_fp32": Code("info", "the difference in quality to the candidate's row in fp32, paired by dataset row"),
     # remarks and notes
     "certified": Code("info", "what the samples alone certify about a latency limit"),
     "undisturbed": Code("info", "slices that the host disturbed do not change a result"),
