@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from figure import Figure, median
 from made import Model, layered, torch_cnn, trial
 
+from harness.evidence.folder import read_events
 from harness.launch.base import Launcher, Terms, run_job
 from harness.launch.means import find
 from harness.launch.process import ProcessLauncher
@@ -53,38 +55,44 @@ def _walls(model: Model, folder: Path, repetitions: int) -> tuple[list[float], l
     return walls
 
 
-def limited_starts(folder: Path, repetitions: int = 25) -> list[Figure]:
-    """Compare the shortest trial with limits that a cgroup enforces and without, alternating; forks and fresh ones."""
+def limited_starts(folder: Path, repetitions: int = 40) -> list[Figure]:
+    """Compare how long a trial takes to begin with limits that cgroups enforce and without, alternating."""
     means = find()
     if means.missing:
         said = "; ".join(f"{name}: {why}" for name, why in means.missing.items())
         return [Figure("limits: unavailable here", math.nan, "ms", 0, -math.inf, math.inf, note=said)]
-    launcher, model = ProcessLauncher(), layered(folder, 10)
-    plain, limited = Terms(folder), Terms(folder, _LIMITS)
+    model, plain, limited = layered(folder, 10), Terms(folder), Terms(folder, _LIMITS)
     figures = []
     for fresh in (False, True):
-        job = trial(model, _SHORT_S, fresh=fresh)
-        walls: list[tuple[float, float]] = []
-        with launcher.block([(job, plain), (job, limited)]) as ready:
+        job, more, walls = trial(model, _SHORT_S, fresh=fresh), [], []
+        with ProcessLauncher().block([(job, plain), (job, limited)]) as ready:
             for number in range(-1, repetitions):
                 order = (plain, limited) if number % 2 else (limited, plain)
                 names = [folder / f"limits-{fresh}-{number}-{place}" for place in range(2)]
-                own = {terms: _wall(ready, name, job, terms) for name, terms in zip(names, order, strict=True)}
-                walls += [(own[limited], own[plain])] if number >= 0 else []
-        more = [1e3 * (ours - theirs) for ours, theirs in walls]
-        said = f"medians: {' and '.join(f'{1e3 * np.median(each):.1f} ms' for each in zip(*walls, strict=True))}"
-        name = f"limits add to a {'fresh process' if fresh else 'fork'}"
+                own = {terms: _begun(ready, name, job, terms) for name, terms in zip(names, order, strict=True)}
+                if number >= 0:
+                    more.append(own[limited].begun_ms - own[plain].begun_ms)
+                    walls.append(own[limited].wall_ms - own[plain].wall_ms)
+        said = f"to its whole wall time: {np.median(walls):.1f} ms (median)"
+        name = f"limits add to the start of a {'fresh process' if fresh else 'fork'}"
         figures.append(median(name, more, -math.inf, 3.0, "ms", note=said))
     return figures
 
 
-def _wall(launcher: Launcher, folder: Path, job: Trial, terms: Terms) -> float:
-    """Return the wall seconds of a trial, its cgroup made and removed."""
+class _Took(NamedTuple):
+    """From asking for a trial to its first mark, and to its end, its cgroup removed (ms)."""
+
+    begun_ms: float
+    wall_ms: float
+
+
+def _begun(launcher: Launcher, folder: Path, job: Trial, terms: Terms) -> _Took:
     folder.mkdir()
-    begin = time.perf_counter()
+    begin = time.perf_counter_ns()
     outcome = run_job(launcher, folder, job, terms)
+    end = time.perf_counter_ns()
     assert outcome.status == "ok", outcome.message
-    return time.perf_counter() - begin
+    return _Took((read_events(folder)[0][0].t_ns - begin) / 1e6, (end - begin) / 1e6)
 
 
 def command_line(folder: Path, times: int = 9) -> list[Figure]:
