@@ -18,6 +18,7 @@ _WEIGHTED: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("LSTM", "GRU", "RNN"), (1, 2)),
 }
 """Operators with weights, by the places of these among their inputs."""
+_GROWTH = 1.1
 _SHOWN = 5
 
 
@@ -39,20 +40,41 @@ def prepared(path: Path, scratch: Path) -> Path:
 
     Constants are folded, batch normalisation is merged into convolutions, and the type of every tensor is inferred.
     ONNX's own inference does that; the symbolic one would add shapes, but needs sympy, which may not be installed.
+    Where folding makes the model larger, by tables that it computes from a few numbers, it is not done.
     """
+    given, external = _raised(path, scratch), is_external(path)
+    folded = _inferred(given, scratch / "folded.onnx", external)
+    if _bytes_of(folded) <= _GROWTH * _bytes_of(given):
+        return folded
+    return _inferred(given, scratch / "unfolded.onnx", external, fold=False)
+
+
+def _inferred(path: Path, result: Path, external: bool, fold: bool = True) -> Path:
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    result, large = scratch / "prepared.onnx", is_external(path)
-    given = str(_raised(path, scratch))
     quant_pre_process(
-        given,
+        str(path),
         str(result),
+        skip_optimization=not fold,
         skip_symbolic_shape=True,
-        save_as_external_data=large,
-        all_tensors_to_one_file=large,
-        external_data_location=f"{result.name}.data" if large else None,
+        save_as_external_data=external,
+        all_tensors_to_one_file=external,
+        external_data_location=_beside(result).name if external else None,
     )
     return result
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.data")
+
+
+def _bytes_of(path: Path) -> int:
+    """Return the size of a model's file and of all files that its weights are in."""
+    import onnx
+
+    model = onnx.load(str(path), load_external_data=False)
+    stored = (onnx.external_data_helper.ExternalDataInfo(each) for each in external_tensors(model))
+    return sum((path.parent / name).stat().st_size for name in {path.name, *(each.location for each in stored)})
 
 
 def _raised(path: Path, scratch: Path) -> Path:
@@ -81,8 +103,14 @@ def is_external(path: Path) -> bool:
     """Whether a model keeps weights in a file beside it, as those of more than 2 GiB must."""
     import onnx
 
-    model = onnx.load(str(path), load_external_data=False)
-    return any(onnx.external_data_helper.uses_external_data(each) for each in model.graph.initializer)
+    return bool(external_tensors(onnx.load(str(path), load_external_data=False)))
+
+
+def external_tensors(model: Any) -> list[Any]:
+    """Return the constants of a model that are in a file beside it."""
+    import onnx
+
+    return [each for each in model.graph.initializer if onnx.external_data_helper.uses_external_data(each)]
 
 
 def weights(graph: Any) -> Iterator[tuple[Any, str]]:
@@ -93,6 +121,15 @@ def weights(graph: Any) -> Iterator[tuple[Any, str]]:
     for node in graph.node:
         places = [at for at in _WEIGHTED.get(node.op_type, ()) if at < len(node.input)]
         yield from ((node, node.input[at]) for at in places if node.input[at] in large)
+
+
+def channel_axis(node: Any, axes: int) -> int | None:
+    """Return the axis of a weight of `axes` axes that its output's channels are on; None for a table."""
+    if node.op_type == "Gather":
+        return None
+    if node.op_type == "Gemm":
+        return 0 if any(each.name == "transB" and each.i for each in node.attribute) else 1
+    return 0 if node.op_type == "Conv" else axes - 1 if node.op_type == "MatMul" else 1
 
 
 def refuse_without_weights(model: Any, what: str) -> None:
@@ -117,7 +154,7 @@ def save(model: Any, folder: Path, external: bool) -> str:
     import onnx
 
     name = "model.onnx"
-    data = {"save_as_external_data": True, "location": f"{name}.data"} if external else {}
+    data = {"save_as_external_data": True, "location": _beside(folder / name).name} if external else {}
     onnx.save_model(tidied(model), str(folder / name), **data)
     return name
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from harness.convert.onnx_model import channel_axis
 from harness.runtimes import feeds as feeding
 from harness.runtimes.base import Feed, Tensor
 from harness.runtimes.layout import settle_by
@@ -81,8 +82,7 @@ def quantised(path: Path, feeds: Feeds, how: Static, scratch: Path, external: bo
     from onnxruntime.quantization import QDQQuantizer, QuantType
 
     model = onnx.load(str(path))
-    for number, node in enumerate(model.graph.node):
-        node.name = f"{node.op_type}_{number}"  # the library excludes nodes by name, and not every one has one
+    _named(model.graph)
     ranges = _ranges(path, feeds, how, scratch, external)
     quantizer = QDQQuantizer(
         model,
@@ -92,7 +92,7 @@ def quantised(path: Path, feeds: Feeds, how: Static, scratch: Path, external: bo
         activation_qType=QuantType.QUInt8 if how.activations == "uint8" else QuantType.QInt8,
         tensors_range=ranges,
         nodes_to_quantize=[],
-        nodes_to_exclude=_products_of_activations(model),
+        nodes_to_exclude=_excluded(model.graph),
         op_types_to_quantize=[*_OPERATORS],
         extra_options={"OpTypesToExcludeOutputQuantization": [*_FLOAT_OUT]},
     )
@@ -101,10 +101,33 @@ def quantised(path: Path, feeds: Feeds, how: Static, scratch: Path, external: bo
     return quantizer.model.model
 
 
-def _products_of_activations(model: Any) -> list[str]:
-    """Name the MatMul nodes without a constant side: small products, as in attention, which int8 makes slower."""
-    constants = {each.name for each in model.graph.initializer}
-    return [node.name for node in model.graph.node if node.op_type == "MatMul" and constants.isdisjoint(node.input)]
+def _named(graph: Any) -> None:
+    """Give nodes the names by which the library is told to leave them, and biases of [1, n] the one axis it expects."""
+    constants = {each.name: each for each in graph.initializer}
+    for number, node in enumerate(graph.node):
+        node.name = f"{node.op_type}_{number}"
+        bias = constants.get(node.input[2]) if node.op_type == "Gemm" and len(node.input) > 2 else None
+        if bias is not None and len(bias.dims) == 2 and bias.dims[0] == 1:
+            del bias.dims[0]
+
+
+def _excluded(graph: Any) -> list[str]:
+    """Name the nodes that stay in fp32.
+
+    Products of two activations, as in attention, become slower in int8; of a Gemm, the library takes a bias with one
+    number per channel only.
+    """
+    constants = {each.name: each for each in graph.initializer}
+    products = [node.name for node in graph.node if node.op_type == "MatMul" and not constants.keys() & {*node.input}]
+    return products + [node.name for node in graph.node if node.op_type == "Gemm" and not _biased(node, constants)]
+
+
+def _biased(node: Any, constants: Mapping[str, Any]) -> bool:
+    """Whether the bias of a Gemm is a constant with one number per channel, or there is none."""
+    if len(node.input) < 3:
+        return True
+    weight, bias = (constants.get(name) for name in node.input[1:3])
+    return weight is not None and bias is not None and [*bias.dims] == [weight.dims[channel_axis(node, 2)]]
 
 
 def _ranges(path: Path, feeds: Feeds, how: Static, scratch: Path, external: bool) -> Any:

@@ -5,13 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from harness.convert.onnx_model import weights
+from harness.convert.onnx_model import channel_axis, weights
 from harness.spec.arrays import Array
 
 _LEAST = 256
 """Weights of fewer numbers stay as they are: what dequantises them would take as many bytes as they give."""
 _MOST = 127
-_CHANNEL = {"Conv": 0, "ConvTranspose": 1, "MatMul": -1, "LSTM": 1, "GRU": 1, "RNN": 1}
 
 
 def dynamic(path: Path, per_channel: bool, reduce_range: bool, scratch: Path, external: bool) -> Any:
@@ -59,7 +58,7 @@ def _replace(graph: Any, weight: Any, nodes: list[Any], per_channel: bool) -> No
     from onnx import helper, numpy_helper
 
     array = numpy_helper.to_array(weight)
-    axes = {_channel(node, array.ndim) if per_channel else None for node in nodes}
+    axes = {channel_axis(node, array.ndim) if per_channel else None for node in nodes}
     axis = axes.pop() if len(axes) == 1 else None
     whole, scale = as_int8(array, axis)
     names = [f"{weight.name}_int8", f"{weight.name}_scale"]
@@ -81,15 +80,6 @@ def _after(graph: Any, gather: Any, names: list[str]) -> None:
     made = helper.make_node("DequantizeLinear", [rows, names[1]], [gather.output[0]])
     gather.input[0], gather.output[0] = names[0], rows
     graph.node.insert([*graph.node].index(gather) + 1, made)
-
-
-def _channel(node: Any, axes: int) -> int | None:
-    """Return the axis of a weight that its output's channels are on; None for a table."""
-    if node.op_type == "Gather":
-        return None
-    if node.op_type == "Gemm":
-        return 0 if any(each.name == "transB" and each.i for each in node.attribute) else 1
-    return _CHANNEL[node.op_type] % axes
 
 
 def as_int8(array: Array, axis: int | None) -> tuple[Array, Array]:

@@ -132,6 +132,43 @@ def test_products_of_two_activations_stay_in_fp32(made, models, tmp_path):
     assert "DequantizeLinear" not in {makers[name] for name in last.input}
 
 
+@pytest.mark.parametrize(("bias", "gemm"), [((64,), True), ((1, 64), True), ((1,), False)])
+def test_a_bias_may_have_any_shape_that_is_broadcast(made, models, tmp_path, bias, gemm):
+    """One number per channel, as [64] or [1, 64], is quantised; a Gemm with another bias stays as it is."""
+    rng = np.random.default_rng(0)
+    shapes = {"first": (16, 64), "bias": bias, "second": (64, 32)}
+    constants = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    nodes = [
+        onnx.helper.make_node("Gemm", ["x", "first", "bias"], ["sum"]),
+        onnx.helper.make_node("MatMul", ["sum", "second"], ["y"]),
+    ]
+    sides = {"x": ("float32", ["batch", 16])}, {"y": ("float32", ["batch", 32])}
+    path = models.onnx_model(tmp_path / "biased.onnx", nodes, *sides, constants)
+    result = made(path, method="static")
+    assert close(result, path)
+    assert stored(result).get(onnx.TensorProto.INT8, 0) == 64 * 32 + (16 * 64 if gemm else 0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_tables_that_folding_would_write_out_are_left_to_be_computed(made, models, tmp_path, method):
+    """A million numbers from two: as spectral transforms have them."""
+    constants = {
+        "shape": np.array([256, 1024]),
+        "half": np.float32([0.5]),
+        "weight": models.seeded(16, 256, 1)["first"],
+    }
+    nodes = [
+        onnx.helper.make_node("Expand", ["half", "shape"], ["table"]),
+        onnx.helper.make_node("MatMul", ["x", "weight"], ["inner"]),
+        onnx.helper.make_node("MatMul", ["inner", "table"], ["y"]),
+    ]
+    sides = {"x": ("float32", ["batch", 16])}, {"y": ("float32", ["batch", 1024])}
+    path = models.onnx_model(tmp_path / "spectral.onnx", nodes, *sides, constants)
+    result = made(path, method=method)
+    assert close(result, path)
+    assert result.stat().st_size < 0.4 * path.stat().st_size
+
+
 def test_batch_normalisation_is_merged_into_the_weights(made, models, tmp_path):
     rng = np.random.default_rng(0)
     numbers = {
