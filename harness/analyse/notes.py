@@ -44,7 +44,7 @@ def notes_of(reader: RunReader, race: RaceRecord, policy: Policy | None) -> list
             f"ranked by another policy than the race was run by; {', '.join(names)} had left that race before its end"
         )
         notes.append(diagnostic("other_policy", text, cells=[*names]))
-    own = [*_limits(reader), *_money(reader.record), *_host(reader), *_exclusive(reader), *_instructions(reader)]
+    own = [*_limits(reader), *_money(reader), *_host(reader), *_exclusive(reader), *_instructions(reader)]
     return [*notes, *race.notes, *own, *reader.notes()]
 
 
@@ -133,9 +133,11 @@ def _shortest_window(reader: RunReader) -> float:
     return min(fractions)
 
 
-def _money(record: RunRecord) -> list[Diagnostic]:
-    """Say what costs assume, and which prices are old."""
-    priced = [(target.name, target.price) for target in record.targets if target.price is not None]
+def _money(reader: RunReader) -> list[Diagnostic]:
+    """Say what costs assume, and which prices are old; of targets that are not here, nothing."""
+    record, known = reader.record, reader.prepared.cells
+    here = {each.target.name for each in reader.cells if each.name not in known or known[each.name].status != "skipped"}
+    priced = [(t.name, t.price) for t in record.targets if t.price is not None and t.name in here]
     if not priced:
         return []
     busy = " or ".join(f"{fraction:.0%}" for fraction in sorted({price.utilisation for _, price in priced}))
