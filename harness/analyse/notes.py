@@ -13,7 +13,7 @@ from harness.analyse.trials import TrialMetrics, host_fractions
 from harness.cost.hourly import is_old
 from harness.errors import EvidenceError
 from harness.evidence.folder import read_job
-from harness.evidence.run import RaceRecord, RunRecord
+from harness.evidence.run import RaceRecord
 from harness.launch.instructions import DOT_PRODUCTS
 from harness.score.words import listed
 from harness.spec.diagnostics import Diagnostic, diagnostic
