@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from onnx import TensorProto, checker, helper
+import numpy as np
+from onnx import TensorProto, checker, helper, numpy_helper
 
 DTYPES = {
     "float32": TensorProto.FLOAT,
@@ -17,15 +18,21 @@ Shape = list[int | str]
 
 
 def onnx_model(
-    path: Path, nodes: list[object], inputs: dict[str, tuple[str, Shape]], outputs: dict[str, tuple[str, Shape]]
+    path: Path,
+    nodes: list[object],
+    inputs: dict[str, tuple[str, Shape]],
+    outputs: dict[str, tuple[str, Shape]],
+    constants: dict[str, np.ndarray] | None = None,
+    opset: int = 17,
 ) -> Path:
-    """Write an ONNX model (opset 17, IR 8) of `nodes`; inputs and outputs are name → (dtype, shape)."""
+    """Write an ONNX model (IR 8) of `nodes`; inputs and outputs are name → (dtype, shape)."""
     infos = [
         [helper.make_tensor_value_info(name, DTYPES[kind], shape) for name, (kind, shape) in side.items()]
         for side in (inputs, outputs)
     ]
-    graph = helper.make_graph(nodes, "test", *infos)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    tensors = [numpy_helper.from_array(array, name) for name, array in (constants or {}).items()]
+    graph = helper.make_graph(nodes, "test", *infos, initializer=tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     checker.check_model(model)
     path.write_bytes(model.SerializeToString())
     return path
@@ -50,6 +57,25 @@ def picked(path: Path) -> Path:
         {"scores": ("float32", ["batch", "classes"]), "row": ("int64", ["batch", 1])},
         {"picked": ("float32", ["batch", 1])},
     )
+
+
+def perceptron(path: Path, weights: dict[str, np.ndarray], hidden: str = "Relu", **more: object) -> Path:
+    """`y = second · hidden(first · x + bias)`: float32 [batch, features] to [batch, classes]."""
+    nodes = [
+        helper.make_node("Gemm", ["x", "first", "bias"], ["sum"]),
+        helper.make_node(hidden, ["sum"], ["active"]),
+        helper.make_node("MatMul", ["active", "second"], ["y"]),
+    ]
+    shapes = [weights["first"].shape[0], weights["second"].shape[1]]
+    sides = [{name: ("float32", ["batch", size])} for name, size in zip("xy", shapes, strict=True)]
+    return onnx_model(path, nodes, *sides, weights, **more)
+
+
+def seeded(features: int, width: int, classes: int) -> dict[str, np.ndarray]:
+    """Weights of a perceptron, from a fixed seed."""
+    rng = np.random.default_rng(3)
+    shapes = {"first": (features, width), "bias": (width,), "second": (width, classes)}
+    return {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
 
 
 TORCH_MODULES = '''

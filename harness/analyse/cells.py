@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
+import msgspec
+
 from harness.analyse import cold as cold_start
 from harness.analyse.device_measures import ENERGY, energy_measure
 from harness.analyse.measures import Measured, measured, over_processes, padded
 from harness.analyse.money import KEY as COST
 from harness.analyse.money import cost
-from harness.analyse.quality import QualityData, exact, quality
+from harness.analyse.quality import QualityData, agreement_after_conversion, exact, quality
 from harness.analyse.trials import TrialMetrics
 from harness.evidence.run import Cell, Drop, PreparedCell
 from harness.score.records import Entry, Measure
@@ -48,12 +50,12 @@ def entry(
     return make(
         status="dropped" if dropped else "measured",
         beaten_by=dropped.leader if dropped else "",
-        metrics=known.metrics | _sizes(prepared) | judged.metrics,
+        metrics=known.metrics | _sizes(prepared) | _agreement(cell, prepared) | judged.metrics,
         trials=known.trials,
         loads=known.loads,
         rows=judged.rows,
         request_s=request_seconds(trials, first),
-        diagnostics=(*_dropped(cell, dropped), *_warnings(cell, trials), *judged.problems),
+        diagnostics=(*_dropped(cell, dropped), *_notes(cell, prepared), *_warnings(cell, trials), *judged.problems),
     )
 
 
@@ -93,6 +95,15 @@ def _dropped(cell: Cell, drop: Drop | None) -> tuple[Diagnostic, ...]:
         return ()
     test = {"n": drop.n, "p": drop.p, "effect": drop.effect}
     return (diagnostic("dropped", drop.why, cell.name, block=drop.block, leader=drop.leader, **test),)
+
+
+def _agreement(cell: Cell, prepared: PreparedCell) -> dict[str, Measure]:
+    return agreement_after_conversion(cell.candidate, prepared.variant)
+
+
+def _notes(cell: Cell, prepared: PreparedCell) -> list[Diagnostic]:
+    """Return what the conversions said of the variant."""
+    return [msgspec.structs.replace(note, subject=cell.name) for note in prepared.notes]
 
 
 def _warnings(cell: Cell, trials: Sequence[TrialMetrics]) -> tuple[Diagnostic, ...]:

@@ -6,6 +6,7 @@ from datetime import date
 from statistics import fmean
 
 from harness.analyse.devices import is_exclusive
+from harness.analyse.precision import precision_of
 from harness.analyse.reader import RunReader
 from harness.analyse.requests import disturbed_share
 from harness.analyse.trials import TrialMetrics, host_fractions
@@ -13,6 +14,7 @@ from harness.cost.hourly import is_old
 from harness.errors import EvidenceError
 from harness.evidence.folder import read_job
 from harness.evidence.run import RaceRecord
+from harness.launch.instructions import DOT_PRODUCTS
 from harness.score.words import listed
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.policy import Policy
@@ -42,7 +44,22 @@ def notes_of(reader: RunReader, race: RaceRecord, policy: Policy | None) -> list
             f"ranked by another policy than the race was run by; {', '.join(names)} had left that race before its end"
         )
         notes.append(diagnostic("other_policy", text, cells=[*names]))
-    return [*notes, *race.notes, *_money(reader), *_host(reader), *_exclusive(reader), *reader.notes()]
+    own = [*_limits(reader), *_money(reader), *_host(reader), *_exclusive(reader), *_instructions(reader)]
+    return [*notes, *race.notes, *own, *reader.notes()]
+
+
+def _limits(reader: RunReader) -> list[Diagnostic]:
+    """Name the limits of targets that nothing enforced."""
+    found: dict[tuple[str, str], str] = {}
+    for cell in reader.cells:
+        for trial in (*reader.cold(cell.name), *reader.trials(cell.name)):
+            granted = trial.outcome.launched.resources if trial.outcome.launched is not None else None
+            for limit in granted.unenforced if granted is not None else ():
+                found.setdefault((cell.target.name, limit), granted.limits.get(limit, "") if granted else "")
+    return [
+        diagnostic("limit_not_enforced", f"target {target}: limits.{limit}: {words}", target, limit=limit)
+        for (target, limit), words in found.items()
+    ]
 
 
 def _exclusive(reader: RunReader) -> list[Diagnostic]:
@@ -85,6 +102,18 @@ def _host(reader: RunReader) -> list[Diagnostic]:
         return []
     told = f"the host: {text}"
     return [diagnostic("host_noise", told, disturbed=share, steal=steal, others=others, all_disturbed=[*whole])]
+
+
+def _instructions(reader: RunReader) -> list[Diagnostic]:
+    """Say once which instructions the CPUs have that rows in int8 ran on."""
+    told = dict.fromkeys(str(found) for host, _ in reader.hosts() if (found := host.get("instructions")) is not None)
+    if not told or all(precision_of(cell, reader.prepared.cells) != "int8" for cell in reader.cells):
+        return []
+    exact = all(not set(each.split()).isdisjoint(DOT_PRODUCTS) for each in told)
+    text = f"int8 ran on CPUs with {' / '.join(', '.join(each.split()) or 'no instructions for it' for each in told)}"
+    if not exact:
+        text += "; without an int8 dot product, sums may saturate on x86: conversion.reduce_range = true prevents it"
+    return [diagnostic("instructions", text, instructions=[*told], dot_product=exact)]
 
 
 def _share(trials: Sequence[TrialMetrics]) -> float | None:

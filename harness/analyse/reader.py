@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from harness.analyse.cells import CellEvidence, entry
+from harness.analyse.precision import in_fp32
 from harness.analyse.quality import QualityData
 from harness.analyse.trials import TrialMetrics, read_cold, read_trial
 from harness.errors import EvidenceError
@@ -122,7 +123,7 @@ class RunReader:
         found = []
         for cell in self.cells:
             prepared = self.prepared.cells.get(cell.name, PreparedCell(status="skipped", why="never prepared"))
-            data = QualityData(self._split("labels"), self._split("weights"), self._predictions(cell.name), reference)
+            data = QualityData(self._split("labels"), self._split("weights"), *self._outputs(cell, reference))
             evidence = CellEvidence(*self._evidence(cell.name, through), data)
             found.append(entry(cell, prepared, evidence, policy, first, (dropped or {}).get(cell.name)))
         return found
@@ -159,6 +160,12 @@ class RunReader:
                 except EvidenceError as error:
                     self._lost[path] = str(error)
         return None
+
+    def _outputs(self, cell: Cell, reference: Array | None) -> tuple[Array | None, Array | None, Array | None]:
+        """Return what a cell predicted, the reference's outputs, and those of the cell's candidate in fp32."""
+        own, full = self._predictions(cell.name), in_fp32(cell, self.cells, self.prepared.cells)
+        found = (own if name == cell.name else self._predictions(name) for name in full)
+        return own, reference, next((each for each in found if each is not None), None)
 
     def _reference(self) -> Array | None:
         """Return the outputs of the suite's reference on the first target where it ran."""

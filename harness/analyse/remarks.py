@@ -14,6 +14,7 @@ from harness.score.records import Entry
 from harness.score.words import name_of, short_name
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.policy import Policy
+from harness.spec.target import Limits
 from harness.stats.changepoint import classify
 
 _SHAPES = {"flat": "flat", "warmup": "still warming up", "slowdown": "slowing down", "no_steady_state": "unsteady"}
@@ -26,24 +27,33 @@ _LOOKS = 5
 def remarked(entries: Sequence[Entry], reader: RunReader, policy: Policy) -> list[Entry]:
     """Return the entries with their remarks."""
     first = reader.record.suite.scenario[0].name
+    limits = {target.name: target.limits for target in reader.record.targets}
     found = []
     for entry in entries:
         trials, cold = reader.trials(name_of(entry)), reader.cold(name_of(entry))
-        said = _remarked(entry, trials, policy, first)
+        said = _remarked(entry, trials, policy, first, limits[entry.target])
         found.append(_added(said, device_remarks(trials, cold)) if entry.status in _HAS_NUMBERS else said)
     return found
 
 
-def _remarked(entry: Entry, trials: Sequence[TrialMetrics], policy: Policy, first: str) -> Entry:
+def _remarked(entry: Entry, trials: Sequence[TrialMetrics], policy: Policy, first: str, limits: Limits) -> Entry:
     if entry.status not in _HAS_NUMBERS:
         return entry
-    found = [*_certified(trials, policy, first), *disturbance(entry, trials, policy), *_shapes(trials, first)]
-    return _added(entry, found)
+    found = [*_emulated(limits), *_certified(trials, policy, first), *disturbance(entry, trials, policy)]
+    return _added(entry, [*found, *_shapes(trials, first)])
 
 
 def _added(entry: Entry, found: Sequence[Diagnostic]) -> Entry:
     named = [msgspec.structs.replace(each, subject=name_of(entry)) for each in found]
     return msgspec.structs.replace(entry, diagnostics=(*entry.diagnostics, *named))
+
+
+def _emulated(limits: Limits) -> list[Diagnostic]:
+    """Say that the speed is not of a real slow core."""
+    if limits.cpu_scale >= 1.0:
+        return []
+    text = f"emulated: {limits.cpu_scale:.0%} of a core here stands for one there ({limits.cpu_scale_source})"
+    return [diagnostic("emulated", text, cpu_scale=limits.cpu_scale, source=limits.cpu_scale_source)]
 
 
 def _certified(trials: Sequence[TrialMetrics], policy: Policy, first: str) -> list[Diagnostic]:

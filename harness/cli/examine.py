@@ -10,19 +10,25 @@ from pathlib import Path
 import numpy as np
 
 from harness.launch.environment import host_facts
+from harness.launch.instructions import DOT_PRODUCTS
+from harness.launch.limits import describe
 from harness.launch.lock import lock_path
+from harness.launch.means import find
 from harness.probes.host import cpu_seconds
+from harness.probes.kernels import core_speed
 from harness.probes.nvml import NvmlProbe
 from harness.report.listing import Finding, Grade
 from harness.spec import plugins
+from harness.spec.wire import Fact
 
 _SPIN_NS = 500_000_000
 _PAUSE_NS = 20_000
+_LIMITS = {"cpu": "CPU quotas", "cpuset": "CPU sets", "memory": "memory limits"}
 
 
 def examine() -> list[Finding]:
     """Examine this machine; takes about a second."""
-    checks = (_host, _clock, _noise, _limits, _equipment, _packages, _plugins)
+    checks = (_host, _speed, _clock, _noise, _limits, _equipment, _packages, _plugins)
     return [finding for check in checks for finding in check()]
 
 
@@ -31,9 +37,26 @@ def _host() -> list[Finding]:
     busy: Grade = "good" if load < 0.5 * cpus else "note" if load < cpus else "bad"
     return [
         Finding("processor", f"{host['cpu']}, {host['cpus']} CPUs, {cpus} usable here", "good" if cpus > 1 else "note"),
+        _instructions(host["instructions"]),
         Finding("memory", f"{host['memory_mib']} MiB", "good"),
         Finding("load", f"{load:.2f} over the last minute", busy),
     ]
+
+
+def _instructions(found: Fact) -> Finding:
+    if found is None:
+        return Finding("instructions", "/proc/cpuinfo does not tell them", "unavailable")
+    names = str(found).split()
+    if set(names).isdisjoint(DOT_PRODUCTS):
+        return Finding("instructions", f"{', '.join(names) or 'none of note'}; no int8 dot product", "note")
+    return Finding("instructions", ", ".join(names), "good")
+
+
+def _speed() -> list[Finding]:
+    """Time the kernels that a target's `cpu_scale` compares cores by."""
+    speed = core_speed()
+    text = f"integer kernel {speed.integer_ms:.2f} ms, float kernel {speed.float_ms:.2f} ms, for a target's cpu_scale"
+    return [Finding("one core", text, "good")]
 
 
 def _clock() -> list[Finding]:
@@ -68,14 +91,14 @@ def _steal(before: tuple[float | None, float, float]) -> Finding:
 
 
 def _limits() -> list[Finding]:
-    cgroup = Path("/sys/fs/cgroup/cgroup.controllers").exists()
+    means = find()
+    held = describe(means)
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     outer = "no outer bound" if hard == resource.RLIM_INFINITY else f"outer bound {hard >> 20} MiB"
     frequency = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq").exists()
     return [
-        Finding("memory limits", f"enforced by RLIMIT_DATA ({outer})", "good"),
-        Finding("CPU limits", "not enforced; threads are bounded to the target's CPUs", "note"),
-        Finding("cgroup v2", "present, not used yet" if cgroup else "not mounted", "note" if cgroup else "unavailable"),
+        *(Finding(_LIMITS[name], words, "good" if name in means.places else "note") for name, words in held.items()),
+        Finding("RLIMIT_DATA", f"bounds jobs without a memory limit ({outer})", "good"),
         Finding("CPU frequency", "readable" if frequency else "not readable", "good" if frequency else "unavailable"),
         Finding("lock", str(lock_path()), "good"),
     ]
@@ -105,7 +128,7 @@ def _gpu() -> Finding:
 
 
 def _packages() -> list[Finding]:
-    return [_package(name) for name in ("onnxruntime", "torch", "scikit-learn", "skl2onnx")]
+    return [_package(name) for name in ("onnxruntime", "torch", "openvino", "executorch", "scikit-learn", "skl2onnx")]
 
 
 def _package(name: str) -> Finding:

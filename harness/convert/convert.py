@@ -1,14 +1,25 @@
 """The conversion job, in a child process: make the variant, then compare it with the candidate's own outputs."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from harness.convert.base import Conversion, Order, Original
+from harness.convert.base import Conversion, Made, OptionError, Order, Original
 from harness.convert.chains import Form, apply
 from harness.evidence.files import read_array, read_arrays, save_array
 from harness.runtimes import feeds as feeding
-from harness.runtimes.base import Feed, ModelError, OutputError, Tensor, load_runtime, main_output, wrong_option
+from harness.runtimes.base import (
+    Feed,
+    ModelError,
+    OutputError,
+    Runtime,
+    Session,
+    Tensor,
+    load_runtime,
+    main_output,
+    wrong_option,
+)
 from harness.runtimes.guess import Model, find
 from harness.runtimes.layout import settle_by
 from harness.spec import plugins
@@ -24,8 +35,9 @@ REFERENCE = "reference.npy"
 def convert(job: Convert, folder: Path) -> Outcome:
     """Write the result into `folder`, with the candidate's own outputs, and report their parity.
 
-    The first entry of the outcome's `files` is the result; `settings` are the options that this conversion took.
-    Raises ModelError where the conversion is not possible, OutputError where either side gives NaN or infinity.
+    The first entry of the outcome's `files` is the result; `settings` has every option of the conversion as it was
+    used, None where it has no value. Raises ModelError where the conversion is not possible, OutputError where either
+    side gives NaN or infinity.
     """
     result = apply(job.conversion, Form(job.source.format, job.source.precision))
     if result is None:
@@ -34,17 +46,27 @@ def convert(job: Convert, folder: Path) -> Outcome:
     original = conversion.load(job.source)
     tensors, arrays = _inputs(job, original)
     fixed = feeding.fixed_batch(tensors)
-    options: dict[str, Fact] = {key: value for key, value in job.target.conversion.items() if key in conversion.options}
-    if problem := wrong_option(options, conversion.options):
+    given: dict[str, Fact] = {key: value for key, value in job.target.conversion.items() if key in conversion.options}
+    if problem := wrong_option(given, conversion.options):
         return Outcome(status="invalid", message=f"conversion.{problem}")
+    options = dict(getattr(conversion, "defaults", {})) | given
     calibration = read_arrays(Path(job.calibration) / "inputs") if job.calibration else None
-    order = Order(feeding.batch(tensors, arrays, 0, fixed or 2), options, calibration)
-    name = conversion.convert(original, order, folder)
-    feed = feeding.batch(tensors, arrays, 0, fixed or min(PARITY_ROWS, feeding.rows_in(arrays)))
-    before = read_array(Path(job.reference)) if job.reference else _finite("original", original.predict(feed))
-    files = {name: (folder / name).stat().st_size, REFERENCE: save_array(folder / REFERENCE, before)}
-    made = Variant(format=result.format, precision=result.precision, path=str(folder / name))
-    return Outcome(status="ok", parity=_parity(job, made, feed, before), files=files, settings=options)
+    try:
+        order = Order(feeding.batch(tensors, arrays, 0, fixed or 2), options, calibration)
+        made = _as_made(conversion.convert(original, order, folder))
+    except OptionError as error:
+        return Outcome(status="invalid", message=f"conversion.{error}")
+    variant = Variant(format=result.format, precision=result.precision, path=str(folder / made.name))
+    rows = fixed or min(PARITY_ROWS, feeding.rows_in(arrays))
+    before = _before(job, original, feeding.batch(tensors, arrays, 0, rows), arrays, rows)
+    files = {made.name: (folder / made.name).stat().st_size, REFERENCE: save_array(folder / REFERENCE, before)}
+    settings = dict.fromkeys(conversion.options) | options | dict(made.options)
+    parity = _parity(job, variant, arrays, rows, before)
+    return Outcome(status="ok", parity=parity, files=files, settings=settings, notes=made.notes)
+
+
+def _as_made(found: str | Made) -> Made:
+    return Made(found) if isinstance(found, str) else found
 
 
 def _inputs(job: Convert, original: Original) -> tuple[tuple[Tensor, ...], dict[str, Array]]:
@@ -54,21 +76,44 @@ def _inputs(job: Convert, original: Original) -> tuple[tuple[Tensor, ...], dict[
         return settle_by(original.inputs, arrays), arrays
     if job.synthetic is None:
         raise ModelError("conversion needs inputs: give a [dataset]")
-    guess = find(Model(original.inputs, lambda feed: [original.predict(feed)]), job.synthetic, job.seed)
+    hints = getattr(original, "hints", dict)
+    guess = find(Model(original.inputs, lambda feed: [original.predict(feed)], hints), job.synthetic, job.seed)
     return guess.tensors, guess.arrays
 
 
-def _parity(job: Convert, made: Variant, feed: Feed, before: Array) -> ParityReport | None:
+def _before(job: Convert, original: Original, feed: Feed, arrays: Mapping[str, Array], rows: int) -> Array:
+    """Return the candidate's own outputs: kept from the chain's first step, else by the target's runtime if it can."""
+    if job.reference is not None:
+        return read_array(Path(job.reference))
+    runtime = load_runtime(job.target.runtime)
+    loads = job.source.format in runtime.formats
+    return _finite("original", _run(job, runtime, job.source, arrays, rows) if loads else original.predict(feed))
+
+
+def _parity(job: Convert, made: Variant, arrays: Mapping[str, Array], rows: int, before: Array) -> ParityReport | None:
     """Run the result on the target's runtime; None where that does not load it (a middle step of a chain)."""
     runtime = load_runtime(job.target.runtime)
     if made.format not in runtime.formats:
         return None
-    session = runtime.load(made, job.target, job.resources.threads, job.seed, 0)
-    inputs = [tensor.name for tensor in session.inputs]
-    named = dict(zip(inputs, feed.values(), strict=True)) if len(inputs) == 1 else feed
+    return compare(before, _finite("converted model", _run(job, runtime, made, arrays, rows)), job.candidate)
+
+
+def _run(job: Convert, runtime: Runtime, variant: Variant, arrays: Mapping[str, Array], rows: int) -> Array:
+    """Return a variant's main output, as a trial on the target would have it."""
+    session = runtime.load(variant, job.target, job.resources.threads, job.seed, 0)
     with session.scope():
-        after = main_output(session.infer(named), session.outputs, job.candidate.output)
-    return compare(before, _finite("converted model", after), job.candidate)
+        return _answers(session, arrays, rows, job.candidate.output)
+
+
+def _answers(session: Session, arrays: Mapping[str, Array], rows: int, output: str | None) -> Array:
+    """Return the main output for the first rows, in batches that the session takes."""
+    paired = feeding.match(session.inputs, arrays)
+    tensors = settle_by(session.inputs, paired)
+    fixed, most = feeding.fixed_batch(tensors), feeding.most_rows(tensors) or rows
+    starts = range(0, rows, fixed or most)
+    feeds = [feeding.batch(tensors, paired, start, fixed or min(most, rows - start)) for start in starts]
+    parts = [np.array(main_output(session.infer(feed), session.outputs, output)) for feed in feeds]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)[:rows]
 
 
 def compare(before: Array, after: Array, candidate: Candidate) -> ParityReport:

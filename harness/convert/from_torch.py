@@ -40,15 +40,18 @@ class TorchToOnnx:
         import torch
 
         with model_errors("torch cannot express the model in ONNX", first_line):
-            program = original.program or _export(original.module, original.inputs, order.example)
+            program = original.program or export(
+                original.module, original.inputs, order.example, torch.export.Dim("batch")
+            )
             onnx_program = torch.onnx.export(program, dynamo=True, verbose=False)
             onnx_program.save(str(folder / "model.onnx"), external_data=False)
         return "model.onnx"
 
 
-def _export(module: Any, inputs: tuple[Tensor, ...], example: Feed) -> Any:
+def export(module: Any, inputs: tuple[Tensor, ...], example: Feed, rows: Any) -> Any:
+    """Export a module; `rows` is the dimension that carries rows, in front (None: as many as the example has)."""
     import torch
 
     arguments = tuple(torch.from_numpy(example[tensor.name]) for tensor in inputs)
-    shapes = ({0: torch.export.Dim("batch")},) * len(inputs)
+    shapes = None if rows is None else ({0: rows},) * len(inputs)
     return torch.export.export(module, arguments, dynamic_shapes=shapes, strict=False)

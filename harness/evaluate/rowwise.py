@@ -21,13 +21,13 @@ class RowMetric(NamedTuple):
     """A metric that is the mean of one score per row, or the square root of that mean ("root").
 
     `scores` takes predictions and truth ([rows, …] each) and returns [rows]; `against` says what truth is: the
-    dataset's labels or the outputs of the suite's reference.
+    dataset's labels, the outputs of the suite's reference, or those of the same candidate in fp32.
     """
 
     metric: Metric
     tasks: tuple[str, ...]
     scores: Callable[[Array, Array], Array]
-    against: Literal["labels", "reference"] = "labels"
+    against: Literal["labels", "reference", "fp32"] = "labels"
     transform: Transform = "mean"
 
 
@@ -70,6 +70,44 @@ def summarise(scores: Floats, weights: Array | None, transform: Transform, confi
     if transform == "root":
         mean, low, high = (math.sqrt(max(each, 0.0)) for each in (mean, low, high))
     return Summary(mean, low, high, len(scores))
+
+
+def difference(
+    one: Floats, two: Floats, weights: Array | None, transform: Transform, confidence: float = 0.95
+) -> Summary:
+    """Return the metric of `one` less that of `two`, scores of the same rows, with its interval from pairs of rows.
+
+    For 0 and 1 it is that of Bonett & Price (2012, J. Educ. Behav. Stat. 37): one row is added to those where only the
+    one scores, and one to those where only the other does, so that no finite number of equal rows is certain. Else it
+    is the normal one of the rows' influences. With weights, n in the interval is Kish's effective sample size.
+    """
+    weight = np.ones(len(one)) if weights is None else np.asarray(weights, dtype=np.float64)
+    n = float(weight.sum() ** 2 / (weight**2).sum())
+    z = float(ndtri(0.5 + confidence / 2))
+    (value, moved), (other, less) = (_influences(scores, weight, transform) for scores in (one, two))
+    value -= other
+    if transform == "mean" and bool(np.isin([one, two], (0.0, 1.0)).all()):
+        gained, lost = (float(np.average(each, weights=weight)) for each in (one > two, one < two))
+        low, high = _bonett_price(gained, lost, n, z)
+    else:
+        half = z * math.sqrt(float(np.average((moved - less) ** 2, weights=weight)) / max(n - 1.0, 1.0))
+        low, high = value - half, value + half
+    return Summary(value, min(low, value), max(high, value), len(one))
+
+
+def _influences(scores: Floats, weight: Floats, transform: Transform) -> tuple[float, Floats]:
+    """Return the metric of row scores, and how far each row moves it (the delta method, for a root)."""
+    mean = float(np.average(scores, weights=weight))
+    if transform == "mean":
+        return mean, scores - mean
+    root = math.sqrt(max(mean, 0.0))
+    return root, (scores - mean) / (2 * root) if root > 0 else np.zeros(len(scores))
+
+
+def _bonett_price(gained: float, lost: float, n: float, z: float) -> tuple[float, float]:
+    more, less = ((n * share + 1) / (n + 2) for share in (gained, lost))
+    half = z * math.sqrt(max(more + less - (more - less) ** 2, 0.0) / (n + 2))
+    return max(-1.0, more - less - half), min(1.0, more - less + half)
 
 
 def _wilson(p: float, n: float, z: float) -> tuple[float, float]:
@@ -133,4 +171,5 @@ def _squared_error(predictions: Array, labels: Array) -> Array:
 
 ACCURACY = RowMetric(CATALOGUE["accuracy"], ("classification",), correctness)
 RMSE = RowMetric(CATALOGUE["rmse"], ("regression",), _squared_error, transform="root")
+FP32_AGREEMENT = RowMetric(CATALOGUE["fp32_agreement"], ("classification",), _agreement, against="fp32")
 OUTPUT_AGREEMENT = RowMetric(CATALOGUE["output_agreement"], ("classification",), _agreement, against="reference")

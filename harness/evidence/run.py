@@ -55,13 +55,15 @@ class Speed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How fast a cell is, as its first process told, in seconds: loading, first inference, a request of each window.
 
     `memory_bytes` is what a process of the cell needs for itself, `device_share` the part of its GPU's memory that it
-    takes (1: the GPU takes no other process beside it).
+    takes (1: the GPU takes no other process beside it). `settle_s` is the period of a CPU quota that can throttle it;
+    the seconds of a request are then its mean.
     """
 
     load_s: float = 0.0
     first_s: float = 0.0
     requests_s: dict[str, float] = {}
     memory_bytes: int = 0
+    settle_s: float = 0.0
     device_share: float = 0.0
 
 
@@ -69,7 +71,8 @@ class PreparedCell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """What preparation made of one cell: a variant to run, or why there is none; how fast it is.
 
     `forkable`: its trials may be forks of a process that has imported the runtime. `inputs` are the synthetic inputs
-    that its first process chose.
+    that its first process chose. `notes` are what the conversions that made the variant say of it, `takes` the names
+    of all their options.
     """
 
     status: str
@@ -79,6 +82,8 @@ class PreparedCell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     speed: Speed | None = None
     forkable: bool = False
     inputs: dict[str, str] = {}
+    notes: tuple[Diagnostic, ...] = ()
+    takes: tuple[str, ...] = ()
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

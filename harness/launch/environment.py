@@ -1,6 +1,5 @@
-"""What a job is granted on this host: threads, memory, environment variables; and the facts of the host."""
+"""The environment variables of a job, and the facts of the host that it runs on."""
 
-import math
 import os
 import platform
 import time
@@ -8,26 +7,11 @@ from collections.abc import Mapping
 
 import psutil
 
+from harness.launch.instructions import instructions
 from harness.probes.base import read_text
-from harness.spec.target import Limits
-from harness.spec.wire import PARENT_VARIABLE, Fact, Resources
+from harness.spec.wire import PARENT_VARIABLE, Fact
 
-GUARD_FRACTION = 0.8
-"""A job without a memory limit gets this fraction of the memory that is free when it starts."""
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-
-
-def grant(limits: Limits) -> Resources:
-    """Decide a job's resources on this host: threads = min(affinity, ceil(cpus)), memory as limited or guarded."""
-    cpus = len(os.sched_getaffinity(0))
-    threads = cpus if limits.cpus is None else min(cpus, math.ceil(limits.cpus))
-    applied = {} if limits.cpus is None else {"cpus": f"not enforced; {threads} threads"}
-    if limits.memory_mib is None:
-        memory = int(psutil.virtual_memory().available * GUARD_FRACTION)
-    else:
-        memory = limits.memory_mib << 20
-        applied["memory_mib"] = "RLIMIT_DATA"
-    return Resources(threads=threads, memory_limit_bytes=memory, limits=applied)
 
 
 def environment(base: Mapping[str, str], threads: int) -> dict[str, str]:
@@ -42,6 +26,7 @@ def host_facts() -> dict[str, Fact]:
         "system": platform.platform(),
         "machine": platform.machine(),
         "cpu": _cpu_model(),
+        "instructions": instructions(),
         "cpus": os.cpu_count(),
         "affinity": len(os.sched_getaffinity(0)),
         "memory_mib": psutil.virtual_memory().total >> 20,

@@ -10,9 +10,10 @@ import msgspec
 
 from harness.errors import EvidenceError
 from harness.evidence.files import cannot_write
-from harness.evidence.folder import OUTCOME, TelemetryLog, read_events, read_outcome, write_outcome
+from harness.evidence.folder import OUTCOME, TelemetryLog, read_events, read_outcome, succeeded, write_outcome
 from harness.launch import verdict
 from harness.launch.base import OnPhase
+from harness.launch.cgroup import Group
 from harness.launch.child import Child
 from harness.launch.sampler import Sampler
 from harness.probes.base import Probes
@@ -30,10 +31,14 @@ _CUT = b"[the beginning of this log was removed: it grew beyond its limit]\n"
 
 
 class Started(NamedTuple):
-    """The moment a job was started: CLOCK_MONOTONIC (ns), and how many processes the kernel had killed for memory."""
+    """The moment a job was started: CLOCK_MONOTONIC (ns), and how many processes the kernel had killed for memory.
+
+    `group` is the job's own cgroup, if one was made.
+    """
 
     begin_ns: int
     oom_kills: int | None
+    group: Group | None = None
 
 
 class Ended:
@@ -123,6 +128,8 @@ class ProcessJob:
         self._child.returncode()
         self._stop_watching()
         self._probes.close()
+        if self._started.group is not None:
+            self._started.group.remove()
 
     def _finished(self, late: bool) -> Outcome:
         if late or not self._child.ended(_LAST_S):
@@ -137,6 +144,8 @@ class ProcessJob:
         self._stop_watching()
         outcome = self._verdict(late, returncode)
         launched = msgspec.structs.replace(self._launched, wall_ns=wall_ns, probes=self._probes.records())
+        if self._started.group is not None:
+            self._started.group.remove()
         outcome = msgspec.structs.replace(outcome, launched=launched, pids=outcome.pids or self._pids)
         try:
             write_outcome(self._folder, outcome)
@@ -185,6 +194,10 @@ class ProcessJob:
 
     def _verdict(self, late: bool, returncode: int) -> Outcome:
         """Return the child's outcome, or name its end where it left none."""
+        group = self._started.group
+        kills = group.oom_kills() if group is not None else None
+        if kills and (late or returncode != 0 or not succeeded(self._folder)):
+            return verdict.out_of_memory(kills, self._phase)
         if late:
             return verdict.timed_out(self._phase, self._deadline_s())
         if verdict.disk_full(returncode):
@@ -198,6 +211,6 @@ class ProcessJob:
             return verdict.damaged(str(error), self._phase)
         if outcome is not None and (returncode == 0 or outcome.status == "failed"):
             return outcome
-        kernel_oom = (oom_kills() or 0) > (self._started.oom_kills or 0)
+        kernel_oom = kills is None and (oom_kills() or 0) > (self._started.oom_kills or 0)
         limit = self._job.resources.memory_limit_bytes if isinstance(self._job, Trial) else None
         return verdict.without_outcome(returncode, self._phase, kernel_oom, limit, self._peak)

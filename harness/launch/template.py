@@ -44,15 +44,21 @@ class Template:
             )
         self._ready: bool | None = None
 
-    def fork(self, folder: Path, root: Path, log: int, turns: tuple[int, int] | None) -> Child | None:
-        """Fork a worker on a job's folder; its output goes to the descriptor `log`."""
+    def fork(
+        self, folder: Path, root: Path, log: int, turns: tuple[int, int] | None, enter: tuple[str, ...] = ()
+    ) -> Child | None:
+        """Fork a worker on a job's folder; its output goes to the descriptor `log`.
+
+        `enter` are files of cgroups, which it writes itself into before anything else.
+        """
         if self._ready is None:
             self._ready = self._answer(_READY_S) is not None
         if not self._ready:
             return None
         status, theirs = os.pipe()
         try:
-            socket.send_fds(self._channel, [f"{folder}\n{root}".encode()], [log, theirs, *(turns or ())])
+            message = "\n".join((str(folder), str(root), *enter)).encode()
+            socket.send_fds(self._channel, [message], [log, theirs, *(turns or ())])
             answer = self._answer(_ANSWER_S)
         except OSError:
             answer = None

@@ -19,7 +19,8 @@ def without_outcome(
     """Name the end of a child that left no outcome.
 
     `returncode` is as of `subprocess` (negative: minus the signal), `phase` the last one the child marked.
-    `kernel_oom`: the kernel's OOM-kill counter rose while it ran. `peak_bytes`: the highest resident size seen.
+    `kernel_oom`: the host's OOM-kill counter rose while it ran, and the child had no cgroup with a counter of its own.
+    `peak_bytes`: the highest resident size seen.
     """
     where = f"in phase '{phase or 'start'}'"
     if returncode < 0:
@@ -33,6 +34,12 @@ def without_outcome(
     if returncode == 0:
         return _failed("protocol", f"exited 0 {where} without leaving an outcome", phase)
     return _failed("crash", f"exited with status {returncode} {where}; see worker.log", phase)
+
+
+def out_of_memory(kills: int, phase: str) -> Outcome:
+    """Name the end of a job in whose own cgroup the kernel killed processes for memory, whatever followed."""
+    many = "it was" if kills == 1 else f"{kills} of its processes were"
+    return _failed("oom", f"{many} killed by the kernel at its memory limit in phase '{phase or 'start'}'", phase)
 
 
 def timed_out(phase: str, seconds: float) -> Outcome:

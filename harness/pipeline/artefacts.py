@@ -118,11 +118,32 @@ def cache_key(
 
     That is the source's content, format and precision, the conversion with the target's options for it, the splits
     of the dataset (calibration, parity), the runtime that runs the result, what else is `compared` (output, task,
-    digest of the candidate's own outputs), and the versions of the conversion's distribution and of what it requires.
+    digest of the candidate's own outputs), the conversion's code, which has the defaults of its options, and the
+    versions of its distribution and of what that requires.
     """
     parts = [source.digest, source.format, source.precision, conversion, runtime, dict(options), dict(digests)]
-    content = json.dumps([*parts, *compared, _versions(conversion)], sort_keys=True)
+    content = json.dumps([*parts, *compared, _code(conversion), _versions(conversion)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:32]
+
+
+def _code(conversion: str) -> list[str]:
+    """Return the digests of the module that a conversion is in and, in a package, of the modules beside it.
+
+    Nothing is imported: that is the child's work. Empty where the source is not found.
+    """
+    found: list[str] = []
+    for entry in entry_points(group="harness.conversions", name=conversion):
+        top, *inner = entry.module.split(".")
+        try:
+            spec = find_spec(top)
+        except (ImportError, ValueError):
+            continue
+        if spec is not None and inner:
+            roots = [Path(folder, *inner[:-1]) for folder in spec.submodule_search_locations or ()]
+            found += [file_digest(path) for root in roots for path in sorted(root.glob("*.py"))]
+        elif spec is not None and spec.origin and Path(spec.origin).is_file():
+            found.append(file_digest(Path(spec.origin)))
+    return found
 
 
 def _versions(conversion: str) -> dict[str, str]:

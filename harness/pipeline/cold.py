@@ -104,11 +104,14 @@ def speed_of(folder: Path, outcome: Outcome) -> Speed:
     memory = outcome.memory
     shared = memory.baseline_bytes or 0
     own = memory.anon_bytes or max(0, (memory.peak_bytes or 0) - shared)
+    settle_s = outcome.launched.resources.settle_s if outcome.launched is not None else 0.0
+    typical = np.mean if settle_s else np.median
     return Speed(
         load_s=(outcome.load_ns or 0) / 1e9,
         first_s=(outcome.first_inference_ns or 0) / 1e9,
-        requests_s={w.name: float(np.median(read_requests(folder, w.name))) / 1e9 for w in outcome.windows},
+        requests_s={w.name: float(typical(read_requests(folder, w.name))) / 1e9 for w in outcome.windows},
         memory_bytes=own,
+        settle_s=settle_s,
         device_share=share_of_device(outcome),
     )
 

@@ -8,6 +8,7 @@ import msgspec
 from harness.analyse.controls import controls
 from harness.analyse.frames import measurements, ranking_table
 from harness.analyse.notes import notes_of
+from harness.analyse.precision import against_fp32
 from harness.analyse.reader import open_run
 from harness.analyse.remarks import remarked
 from harness.analyse.sensitivity import sensitivity
@@ -44,7 +45,7 @@ def conclude(folder: Path, policy: Policy | None = None) -> RankedRun:
     if reader.record.synthetic_policy and policy is None:
         judged_by, chosen = choose(entries)
         notes = (chosen,)
-    entries = remarked(entries, reader, judged_by)
+    entries = against_fp32(remarked(entries, reader, judged_by), reader.cells, reader.prepared.cells)
     ranking = rank(entries, judged_by, suite=suite.name, seed=reader.record.seed)
     detectable = sensitivity(entries, judged_by)
     notes += (*ranking.notes, *([detectable] if detectable else []), *notes_of(reader, race, policy))

@@ -60,8 +60,9 @@ def cost_of(speed: Speed, first: str, needed: int, setup_s: float) -> plan.Cost:
     """Return what a trial takes, as far as the cell's first process told; `first` is the suite's first scenario."""
     own = [s for name, s in speed.requests_s.items() if name.partition(".")[0] == first]
     request_s = own[0] if own else max(speed.requests_s.values(), default=speed.first_s)
-    others = math.fsum(speed.requests_s.values()) - request_s
-    return plan.Cost(setup_s, request_s, max(0.0, others), needed)
+    least_s = plan.PERIODS * speed.settle_s
+    others_s = math.fsum(speed.requests_s.values()) - request_s
+    return plan.Cost(setup_s, request_s, max(others_s, least_s * (len(speed.requests_s) - 1), 0.0), needed, least_s)
 
 
 class Sizing(NamedTuple):
@@ -106,15 +107,17 @@ class Jobs:
     def turn(self, cell: Cell, prepared: PreparedCell, sizing: Sizing) -> plan.Turn:
         """Return the turns of a cell's trial."""
         typical_s = self._suite.scenario[0].seconds * sizing.typical
-        return plan.turn(self._window_s(cell, prepared, sizing), typical_s, self._request_s(prepared))
+        cost = self._cost(prepared)
+        return plan.turn(self._window_s(cell, prepared, sizing), typical_s, cost.request_s, cost.least_s)
 
     def _window_s(self, cell: Cell, prepared: PreparedCell, sizing: Sizing) -> float:
-        """Return the seconds of a cell's first window; a slow model's holds two requests at least."""
-        least_s = plan.LEAST_REQUESTS * self._request_s(prepared)
+        """Return the seconds of a cell's first window: two requests of a slow model at least, a turn under a quota."""
+        cost = self._cost(prepared)
+        least_s = max(plan.LEAST_REQUESTS * cost.request_s, cost.least_s)
         return max(self._suite.scenario[0].seconds * sizing.stretch[cell.name], least_s)
 
-    def _request_s(self, prepared: PreparedCell) -> float:
-        return cost_of(prepared.speed or Speed(), self._suite.scenario[0].name, 0, 0.0).request_s
+    def _cost(self, prepared: PreparedCell) -> plan.Cost:
+        return cost_of(prepared.speed or Speed(), self._suite.scenario[0].name, 0, 0.0)
 
     def _trial(self, cell: Cell, prepared: PreparedCell, scenarios: tuple[Scenario, ...]) -> Trial:
         assert prepared.variant is not None, "a prepared cell has a variant"

@@ -24,6 +24,8 @@ FEW, SLOW_S, VERY_SLOW_S = 16, 0.02, 0.1
 out. From 20 ms on none is left out, and 4 requests hide what it lost from the median; from 100 ms on one does."""
 TURN_S, SHORTEST_TURN_S, TURNS = 0.025, 0.008, 50
 """A turn is a fiftieth of a window, but between 8 and 25 ms; longer for requests that take longer."""
+PERIODS = 10
+"""How many periods of a CPU quota that can throttle a cell a turn counts: latencies then are those of a full load."""
 MEMORY_FRACTION = 0.6
 _HEADROOM = 0.97
 _UNCOUNTED = 1.12
@@ -52,13 +54,15 @@ def block(names: Sequence[str], seed: int, number: int) -> tuple[Planned, ...]:
 class Cost(NamedTuple):
     """What a trial of a cell takes, in seconds: beside its windows; one request of the first window; of all others.
 
-    `needed` is how many requests the first window should have for the percentiles that the policy asks for.
+    `needed` is how many requests the first window should have for the percentiles that the policy asks for. `least_s`
+    is how long it lasts at least.
     """
 
     setup_s: float
     request_s: float
     others_s: float
     needed: int
+    least_s: float = 0.0
 
 
 class Windows(NamedTuple):
@@ -69,7 +73,7 @@ class Windows(NamedTuple):
 
     def cost_s(self, of: Cost, stretch: float) -> float:
         """Return what a trial takes whose windows are stretched by this factor; only the first grows beyond 1."""
-        first = max(self.first_s * stretch, LEAST_REQUESTS * of.request_s)
+        first = max(self.first_s * stretch, LEAST_REQUESTS * of.request_s, of.least_s)
         others = max(self.others_s * min(stretch, 1.0), of.others_s)
         return of.setup_s + _UNCOUNTED * (first + others)
 
@@ -153,15 +157,15 @@ class Turn(NamedTuple):
     every: float
 
 
-def turn(window_s: float, typical_s: float, request_s: float) -> Turn:
+def turn(window_s: float, typical_s: float, request_s: float, least_s: float = 0.0) -> Turn:
     """Return the turns of a cell whose window lasts `window_s`, beside cells with windows of `typical_s`.
 
     All cells have as many rounds as the typical one, so that they see the same moments of the host. A request longer
-    than a turn makes the turn longer, and the cell then rests in some rounds.
+    than a turn makes the turn longer, and so does `least_s`; the cell then rests in some rounds.
     """
     rounds = max(1, round(typical_s / min(TURN_S, max(SHORTEST_TURN_S, typical_s / TURNS))))
     fewest = FEW if request_s <= SLOW_S else 4 if request_s <= VERY_SLOW_S else 1
-    seconds = max(window_s / rounds, fewest * request_s)
+    seconds = max(window_s / rounds, fewest * request_s, least_s)
     own = max(1, round(window_s / seconds))
     return Turn(seconds, max(1.0, rounds / own))
 

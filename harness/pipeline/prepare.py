@@ -4,8 +4,9 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -18,6 +19,7 @@ from harness.launch.base import PROCESS, Launchers, Terms, launchers, run_job
 from harness.pipeline import artefacts
 from harness.pipeline.cold import FIRST_TIMEOUT_S, FirstTrials
 from harness.pipeline.progress import Observer
+from harness.spec.diagnostics import Diagnostic
 from harness.spec.find import known, load_target
 from harness.spec.formats import format_of
 from harness.spec.suite import SPLITS, Candidate, tolerance
@@ -114,31 +116,39 @@ class Preparation:
         return self._made[key]
 
     def _chain(self, cell: Cell, own: Variant, steps: tuple[str, ...], data: Data) -> PreparedCell:
-        variant = own
+        variant, notes, takes = own, tuple[Diagnostic, ...](), tuple[str, ...]()
         reference: str | None = None
         for conversion in steps:
-            cached = self._cached(cell, variant, conversion, data, reference)
+            plain, asked = self._cached(cell, variant, conversion, data, reference)
+            cached = plain if _takes_none(succeeded(plain), cell.target) else asked
             outcome = succeeded(cached)
             if outcome is None:
                 name = f"convert-{cell.candidate.name}-{conversion}-{cached.name[:8]}"
                 outcome = self._convert(name, cell, variant, conversion, data, reference)
                 if outcome.status != "ok":
                     why = f"conversion {conversion}: {outcome.message}"
-                    return PreparedCell(status="failed", failure=outcome.failure, why=why)
+                    status: Literal["failed", "skipped"] = "skipped" if outcome.status == "unavailable" else "failed"
+                    return PreparedCell(status=status, failure=outcome.failure, why=why)
+                cached = plain if _takes_none(outcome, cell.target) else asked
                 cached = artefacts.store(self._folder / _FOLDER / name, cached)
-            variant, reference = self._result(cell, cached, outcome, variant, conversion)
+            variant, reference = self._result(cached, outcome, variant, conversion)
+            notes, takes = (*notes, *outcome.notes), (*takes, *outcome.settings)
         allowed = tolerance(self._record.suite.parity, variant.precision)
         problem = artefacts.too_far(variant.parity, allowed) if variant.parity else None
         if problem:
-            return PreparedCell(status="failed", failure="output_error", why=problem, variant=variant)
-        return PreparedCell(status="ok", variant=variant)
+            return PreparedCell(status="failed", failure="output_error", why=problem, variant=variant, takes=takes)
+        return PreparedCell(status="ok", variant=variant, notes=notes, takes=takes)
 
-    def _cached(self, cell: Cell, source: Variant, conversion: str, data: Data, reference: str | None) -> Path:
+    def _cached(
+        self, cell: Cell, source: Variant, conversion: str, data: Data, reference: str | None
+    ) -> tuple[Path, Path]:
+        """Return where a conversion is kept: if it takes none of the target's options, and if it takes some."""
         own = artefacts.file_digest(self._folder / reference) if reference is not None else None
-        options, compared = cell.target.conversion, (cell.candidate.output, cell.candidate.task, own)
+        compared = (cell.candidate.output, cell.candidate.task, own)
         digests = data.digests or {"synthetic": repr((self._record.suite.dataset.synthetic, self._record.seed))}
-        key = artefacts.cache_key(source, conversion, cell.target.runtime, options, digests, compared)
-        return artefacts.cache_folder() / key
+        keyed = partial(artefacts.cache_key, source, conversion, cell.target.runtime)
+        plain, asked = (keyed(options, digests, compared) for options in ({}, cell.target.conversion))
+        return artefacts.cache_folder() / plain, artefacts.cache_folder() / asked
 
     def _convert(
         self, name: str, cell: Cell, source: Variant, conversion: str, data: Data, reference: str | None
@@ -157,9 +167,7 @@ class Preparation:
         )
         return self._do(name, job)
 
-    def _result(
-        self, cell: Cell, cached: Path, outcome: Outcome, source: Variant, conversion: str
-    ) -> tuple[Variant, str]:
+    def _result(self, cached: Path, outcome: Outcome, source: Variant, conversion: str) -> tuple[Variant, str]:
         """Stage what a conversion made; returns it and the file with the candidate's own outputs."""
         made, reference = (cached / name for name in outcome.files)
         digest, files = artefacts.digest_of([made]), artefacts.with_companions([made])
@@ -169,7 +177,7 @@ class Preparation:
         variant = Variant(
             format=form.format,
             precision=form.precision,
-            options=source.options | {key: cell.target.conversion[key] for key in outcome.settings},
+            options=source.options | {key: value for key, value in outcome.settings.items() if value is not None},
             path=staged,
             digest=digest,
             bytes=sum(path.stat().st_size for path in files),
@@ -189,6 +197,11 @@ class Preparation:
         if outcome.status == "invalid" and isinstance(job, CheckTarget | Convert):
             raise SpecError(f"target '{job.target.name}'", outcome.message)
         return outcome
+
+
+def _takes_none(outcome: Outcome | None, target: Target) -> bool:
+    """Whether a conversion, as its outcome tells, takes none of the target's options; not if there is no outcome."""
+    return outcome is not None and set(target.conversion).isdisjoint(outcome.settings)
 
 
 def _steps(start: Form, checked: Outcome, precision: str) -> tuple[str, ...] | None:
@@ -216,10 +229,10 @@ def refuse_unused_options(target: Target, prepared: Iterable[PreparedCell]) -> N
     cells = list(prepared)
     if any(cell.status == "failed" and cell.variant is None for cell in cells):
         return
-    variants = [cell.variant for cell in cells if cell.variant is not None and cell.variant.steps]
-    unused = sorted(set(target.conversion).difference(*(variant.options for variant in variants)))
-    if variants and unused:
-        steps = dict.fromkeys(step for variant in variants for step in variant.steps)
+    converted = {cell.variant.steps: cell.takes for cell in cells if cell.variant is not None and cell.variant.steps}
+    unused = sorted(set(target.conversion).difference(*converted.values()))
+    if converted and unused:
+        steps = dict.fromkeys(step for each in converted for step in each)
         raise SpecError(f"target '{target.name}'", f"conversion.{unused[0]}: no option of {', '.join(steps)}")
 
 

@@ -20,6 +20,9 @@ from harness.spec.policy import WIDE
 from harness.spec.suite import Budget, Candidate, Dataset, Suite, Synthetic
 from harness.spec.toml import nearest_file
 
+_TARGETS = {"onnx": ("cpu-onnx",), "executorch": ("edge-executorch",)}
+_OTHERS = ("cpu-onnx", "cpu-torch")
+"""Where bare models are measured, by their format."""
 QUICK_FRACTION = 0.3
 _WINDOW_S = 0.5
 """The window of bare models: processes of a fast model differ more than its requests, so more and shorter trials."""
@@ -164,7 +167,7 @@ def _without_suite(models: Sequence[str], dataset: Dataset) -> Suite:
     """Make a suite of bare model files: their inputs, wide scales."""
     named = zip(_names(models), models, strict=True)
     candidates = tuple(Candidate(name=name, path=str(Path(model).absolute())) for name, model in named)
-    targets = ("cpu-onnx",) if all(name.endswith(".onnx") for name in models) else ("cpu-onnx", "cpu-torch")
+    targets = tuple(dict.fromkeys(name for model in models for name in _TARGETS.get(format_of(model) or "", _OTHERS)))
     suite = Suite(
         name="models",
         description=_WITHOUT_SUITE.format("inputs from a file" if dataset.path else "synthetic inputs"),

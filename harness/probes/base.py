@@ -15,6 +15,10 @@ from harness.spec.wire import Fact, ProbeRecord
 T = TypeVar("T")
 
 
+class Unavailable(Exception):
+    """Raised by a probe that finds only beside the job that it can read nothing of it; the message says why."""
+
+
 class Probe(Protocol):
     """Watches processes, or the host, from the parent. A new one is made for each job.
 
@@ -35,7 +39,7 @@ class Probe(Protocol):
         """Read one value per column; None where it is not known, never 0."""
 
     def facts(self) -> Mapping[str, Fact]:
-        """Return what holds for the whole job, when it has ended."""
+        """Return what holds for the whole job, when it has ended; Unavailable where nothing could be read of it."""
 
 
 class Probes:
@@ -75,6 +79,8 @@ class Probes:
         try:
             with self._lock:
                 return question()
+        except Unavailable as reason:
+            self._unavailable[name] = str(reason)
         except ImportError as error:
             self._unavailable[name] = f"cannot be loaded: {error}"
         except Exception as error:  # noqa: BLE001 - the edge to a plug-in, which may raise anything

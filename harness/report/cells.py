@@ -6,15 +6,21 @@ from harness.spec.metrics import lookup
 from harness.spec.policy import Policy, keys_of
 
 _EXTRA = ("latency_p50_ms", "latency_p99_ms", "throughput_per_s", "memory_peak_mib")
+_LOWER = ("fp32_agreement", "artefact_mib")
 _MOST = 4
 _BAR = 12
 MAY_BE_BEST = "●"
 
 
 def columns(ranking: Ranking, policy: Policy) -> list[str]:
-    """Return the metrics that get a column: the policy's, then common ones up to four; none empty."""
+    """Return the metrics that get a column: the policy's, then common ones up to four; none empty.
+
+    Where rows have a lower precision than fp32, their agreement with it and their size come before the common ones.
+    """
     known = {key for row in ranking.rows for key in row.metrics}
     own = [key for key in keys_of(policy) if key in known]
+    lower = _LOWER[0] in known or any(x.code == "against_fp32" for row in ranking.rows for x in row.reasons)
+    own += [key for key in _LOWER if lower and key in known and key not in own]
     more = [key for key in _EXTRA if key in known and key not in own]
     return own + more[: max(0, _MOST - len(own))]
 
@@ -109,7 +115,10 @@ def status(row: Row) -> str:
     return "not eligible" if row.place is None else ""
 
 
-_DETAILS = ("tied", "certified", "no_upper_end", "trial_shape", "undisturbed")
+_DETAILS = (
+    *("tied", "certified", "no_upper_end", "trial_shape", "undisturbed"),
+    *("against_fp32", "dynamic_ranges", "fp16_casts"),
+)
 
 
 def why(row: Row, most: int = 2) -> str:

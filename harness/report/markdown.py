@@ -6,17 +6,18 @@ from pathlib import Path
 from harness.analyse.reader import open_run
 from harness.analyse.seconds import seconds_by_purpose
 from harness.evidence.files import write_whole
+from harness.evidence.run import cells as all_cells
 from harness.evidence.run import read_prepared
 from harness.pipeline.conclude import RankedRun
 from harness.report import cells
 from harness.report.commands import with_commands
 from harness.report.footprint import footprint_cells
-from harness.report.sections import host_noise, time_spent
+from harness.report.sections import host_noise, limits, time_spent
 from harness.score.records import Ranking, Row
 from harness.score.words import listed, short_name, text_of
 from harness.spec.metrics import lookup
 from harness.spec.policy import Policy
-from harness.spec.target import Target
+from harness.spec.target import Option, Target
 from harness.spec.variant import Variant
 
 LEGEND = (
@@ -58,6 +59,7 @@ def report(ranked: RankedRun, seconds: Mapping[str, float] | None = None) -> str
         *_titled("## How the time was spent", time_spent(seconds or {})),
         "## Targets",
         _bullets(_target(target) for target in record.targets),
+        *_titled("## Limits", limits(ranked.folder, all_cells(record.suite, record.targets))),
         "## Variants",
         _variants(ranked.folder),
         "## Measured on",
@@ -150,6 +152,7 @@ def _variants(folder: Path) -> str:
 
 def _variant(variant: Variant) -> str:
     parts = [f"{variant.format} in {variant.precision}, by {', '.join(variant.steps)}" if variant.steps else "as given"]
+    parts += [", ".join(f"{key} = {_toml(value)}" for key, value in variant.options.items())] if variant.options else []
     parts += [f"cast to {variant.cast_to} by the runtime as it loads it"] if variant.cast_to else []
     parts += [f"{variant.bytes:,} bytes"] if variant.bytes is not None else []
     parts += [f"SHA-256 `{variant.digest[:16]}…`"]
@@ -157,6 +160,10 @@ def _variant(variant: Variant) -> str:
         same = "" if parity.top1_agreement is None else f", the same top-1 class in {parity.top1_agreement:.2%}"
         parts += [f"differs from its original by at most {parity.max_abs_diff:.2g}{same} ({parity.rows} rows)"]
     return "; ".join(parts)
+
+
+def _toml(value: Option) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _bullets(lines: Iterable[str]) -> str:

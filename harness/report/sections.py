@@ -1,9 +1,13 @@
-"""Sections of `report.md` about the run itself: how its time was spent, what the host's noise changed."""
+"""Sections of `report.md` about the run itself: limits, how its time was spent, what the host's noise changed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from harness.evidence.folder import succeeded
+from harness.evidence.run import Cell, cold_folder
 from harness.score.records import Ranking
 from harness.score.words import duration, name_of, percent
+from harness.spec.wire import Memory
 
 _WORDS = {
     "sampling": "measuring requests",
@@ -44,6 +48,30 @@ def host_noise(ranking: Ranking) -> str:
 
 
 _LOOKED_AT = ("disturbed", "undisturbed")
+
+
+def limits(run: Path, cells: Sequence[Cell]) -> str:
+    """Return, as bullets, what enforced each target's limits, and what memory its first processes were charged."""
+    lines = []
+    for target in dict.fromkeys(cell.target.name for cell in cells):
+        names = {cell.candidate.name: cell.name for cell in cells if cell.target.name == target}
+        first = {name: found for name, cell in names.items() if (found := succeeded(cold_folder(run, cell, 1)))}
+        words = [found.launched.resources.limits for found in first.values() if found.launched is not None]
+        if not any(words):
+            continue
+        said = "; ".join(f"{name}: {text}" for name, text in next(filter(None, words)).items())
+        charged = [f"{name} {text}" for name, found in first.items() if (text := _charged(found.memory))]
+        peaks = f" Charged at most (anonymous and page cache at the end): {', '.join(charged)}." if charged else ""
+        lines.append(f"- `{target}`: {said}.{peaks}")
+    return "\n".join(lines)
+
+
+def _charged(memory: Memory) -> str:
+    parts = (memory.charged_bytes, memory.charged_anon_bytes, memory.charged_file_bytes)
+    if None in parts:
+        return ""
+    peak, anon, file = (f"{(part or 0) / (1 << 20):.0f}" for part in parts)
+    return f"{peak} MiB ({anon} and {file})"
 
 
 def _seconds(seconds: float) -> str:

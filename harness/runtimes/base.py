@@ -30,12 +30,14 @@ class Tensor(NamedTuple):
 
     A dtype of None and the shape `("...",)` mean that the model does not say; the dataset's are used. `axis` is the
     axis that carries rows, None where there is none (a scalar, a state without a batch): such an input is fed whole.
+    `most` is the most rows that it takes at once, None where any number is right.
     """
 
     name: str
     dtype: np.dtype[Any] | None
     shape: tuple[int | str, ...]
     axis: int | None = 0
+    most: int | None = None
 
 
 class Hint(NamedTuple):
@@ -113,6 +115,10 @@ class Runtime(Protocol):
 
 class ModelError(Exception):
     """The model itself is wrong: corrupt, wrong input, unsupported operator."""
+
+
+class NotPossible(ModelError):
+    """Nothing is wrong, but the model cannot be had in the form that the target runs: the cell is skipped."""
 
 
 class InputError(Exception):

@@ -7,6 +7,7 @@ import numpy as np
 
 from harness.runtimes.base import Feed, ModelError, OutputError, Tensor
 from harness.runtimes.layout import fixed_batch as fixed_batch
+from harness.runtimes.layout import most_rows as most_rows
 from harness.runtimes.layout import settle_by
 from harness.spec.arrays import Array
 

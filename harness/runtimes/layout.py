@@ -55,6 +55,11 @@ def fixed_batch(tensors: Sequence[Tensor]) -> int | None:
     return next((size for size in sizes if isinstance(size, int)), None if sizes else 1)
 
 
+def most_rows(tensors: Sequence[Tensor]) -> int | None:
+    """Return the most rows that a model takes at once, None when there is no bound."""
+    return min((tensor.most for tensor in tensors if tensor.most is not None), default=None)
+
+
 def _main_axis(tensor: Tensor, hint: Hint) -> int | None:
     shape = tensor.shape
     named = _named(shape)

@@ -13,10 +13,11 @@ import numpy as np
 
 Value: TypeAlias = int | memoryview
 _MODEL_GRAPH = 7
-_NODE, _INITIALIZER = 1, 5
+_NODE, _INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 1, 5, 11, 12
 _INPUT, _OUTPUT, _OPERATOR, _ATTRIBUTE = 1, 2, 4, 5
 _NAME, _INT, _TENSOR, _SUBGRAPH, _INTS = 1, 3, 5, 6, 8
 _DIMS, _TYPE, _INT64_DATA, _TENSOR_NAME, _RAW = 1, 2, 7, 8, 9
+_INFO_NAME, _INFO_TYPE, _TENSOR_TYPE, _TENSOR_SHAPE, _DIM, _DIM_VALUE, _DIM_SYMBOL = 1, 2, 1, 2, 1, 1, 2
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _INT64 = 7
 _FEW = 16
@@ -49,15 +50,62 @@ class Graph(NamedTuple):
     constants: dict[str, Constant]
 
 
+class Signature(NamedTuple):
+    """What a model takes, with each input's sizes or symbols ("" where it has neither), and what it gives, in order.
+
+    Inputs that have a value in the file are left out.
+    """
+
+    inputs: dict[str, tuple[int | str, ...]]
+    outputs: tuple[str, ...]
+
+
 def read_graph(path: Path) -> Graph:
     """Read a model's graph. Raises ValueError, IndexError or OSError where the file is none."""
     graph = Graph([], {})
+    for view in _graphs(path):
+        _read_into(graph, view)
+    return graph
+
+
+def read_signature(path: Path) -> Signature:
+    """Read a model's inputs and outputs, and nothing of its nodes. Errors as in `read_graph`."""
+    inputs, outputs, valued = dict[str, tuple[int | str, ...]](), list[str](), set[str]()
+    for number, value in (field for view in _graphs(path) for field in _fields(view)):
+        if number == _GRAPH_INPUT:
+            inputs |= [_value_info(_part(value))]
+        elif number == _GRAPH_OUTPUT:
+            outputs.append(_value_info(_part(value))[0])
+        elif number == _INITIALIZER:
+            valued.add(_text(_field(_part(value), _TENSOR_NAME)))
+    return Signature({name: sizes for name, sizes in inputs.items() if name not in valued}, tuple(outputs))
+
+
+def _graphs(path: Path) -> Iterator[memoryview]:
     with path.open("rb") as file:
         whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    for number, value in _fields(whole):
-        if number == _MODEL_GRAPH:
-            _read_into(graph, _part(value))
-    return graph
+    yield from (_part(value) for number, value in _fields(whole) if number == _MODEL_GRAPH)
+
+
+def _value_info(view: memoryview) -> tuple[str, tuple[int | str, ...]]:
+    """Return a value's name and the sizes of its tensor type; no sizes where it is of another type."""
+    shape = _field(_field(_field(view, _INFO_TYPE), _TENSOR_TYPE), _TENSOR_SHAPE)
+    sizes = tuple(_size(_part(value)) for number, value in _fields(shape) if number == _DIM)
+    return _text(_field(view, _INFO_NAME)), sizes
+
+
+def _size(view: memoryview) -> int | str:
+    for number, value in _fields(view):
+        if number == _DIM_VALUE and isinstance(value, int):
+            return value
+        if number == _DIM_SYMBOL:
+            return _text(value)
+    return ""
+
+
+def _field(view: memoryview, wanted: int) -> memoryview:
+    """Return a part of a message; nothing where it has no such part."""
+    return next((_part(value) for number, value in _fields(view) if number == wanted), memoryview(b""))
 
 
 def _read_into(graph: Graph, view: memoryview) -> None:

@@ -24,7 +24,7 @@ class Bench(Protocol):
     """What the child gives a scenario: the model to call, inputs, a clock, and where evidence goes.
 
     `infer` takes a feed and returns when the answer is there. `fixed_batch` is the only batch size that the
-    model accepts, None when it accepts any. `row_ns` is how long
+    model accepts, None when it accepts others; `most_rows` is the largest, None without a bound. `row_ns` is how long
     one row takes, as far as it is known. `device_ns` returns what the last calls took on a device (ns), so many as it
     is asked for; None where that is not timed.
     """
@@ -33,6 +33,7 @@ class Bench(Protocol):
     infer: Callable[[Any], Any]
     clock: Callable[[], int]
     fixed_batch: int | None
+    most_rows: int | None
     row_ns: float
     device_ns: Callable[[int], Integers] | None
 

@@ -1,7 +1,8 @@
 """The closed loop: one request after another. Two clock reads and two appends per request, nothing else inside.
 
 A window is a number of turns. Between them other processes may run; what they leave in the caches is worked off by a
-few requests that do not count. Stamps are collected as Python ints and packed to int64 between turns, so that recording
+few requests that do not count. A CPU quota begins a turn unused, so that a turn under one begins with a whole period
+that does not count. Stamps are collected as Python ints and packed to int64 between turns, so that recording
 a million requests costs 24 MB and does not show in the model's peak memory.
 """
 
@@ -16,7 +17,7 @@ import numpy as np
 from harness.evidence.folder import DEVICE, LATENCY, ROUND, START
 from harness.scenarios.base import Bench
 from harness.spec.arrays import Array, Integers
-from harness.spec.wire import WarmUpRule, Window
+from harness.spec.wire import Trial, WarmUpRule, Window
 from harness.stats.stopping import agree
 
 Clock = Callable[[], int]
@@ -27,6 +28,9 @@ _FEW_TOLERANCE = 0.1
 _LOOK_FRACTION, _WINDOW_FRACTION, _AGAIN = 0.25, 0.125, 0.3
 _OVERRUN = 3.0
 _SETTLED_NS, _SLOW_NS, _FEWEST_SETTLING = 500_000, 20_000_000, 3
+_LEAST_PERIODS = 2
+"""A window under a CPU quota holds this many of its periods at least: fewer would not show that it is held back."""
+_CHUNKS = 16
 
 
 def timed(infer: Infer, feeds: Iterator[Any], count: int, clock: Clock) -> Integers:
@@ -118,6 +122,13 @@ class Length(NamedTuple):
         return max(1, round(self.seconds / self.turn_s))
 
 
+def length_of(job: Trial, seconds: float, max_samples: int) -> Length:
+    """Return the length of a job's window; where a CPU quota can throttle it, a whole turn at least."""
+    settle_s = job.resources.settle_s
+    turn_s = max(job.turn_s, _LEAST_PERIODS * settle_s)
+    return Length(max(seconds, turn_s) if settle_s else seconds, turn_s, max_samples)
+
+
 class Measured(NamedTuple):
     """A measured window: [requests, 2] begin and end (ns), the turn of each request, how many did not count.
 
@@ -140,14 +151,16 @@ class Measured(NamedTuple):
 def measure(bench: Bench, feeds: Iterator[Any], length: Length, median_ns: float) -> Measured:
     """Sample in turns until there were enough of them, or `max_samples`; a model that became slow ends by time."""
     infer, clock, turn_ns = bench.infer, bench.clock, 1e9 * length.seconds / length.turns
+    settle_ns = 1e9 * bench.job.resources.settle_s
     parts, device = list[Integers](), list[Integers]()
     n, spent, uncounted, per_sample = 0, 0, 0, max(median_ns, 1.0)
     ended: Literal["turns", "time", "samples"] = "turns"
     for _ in range(length.turns):
-        if bench.next_turn():
-            settle = settling(per_sample)
-            timed(infer, feeds, settle, clock)
-            uncounted += settle
+        fewest = settling(per_sample) if bench.next_turn() else 0
+        settled = _settled(bench, feeds, fewest, settle_ns, per_sample)
+        uncounted += len(settled)
+        if settle_ns and not n:
+            per_sample = float(settled.mean())  # the median of a process that is held back says little of its pace
         count = min(max(1, round(turn_ns / per_sample)), length.max_samples - n)
         with bench.counting():
             parts.append(timed(infer, feeds, count, clock))
@@ -160,6 +173,15 @@ def measure(bench: Bench, feeds: Iterator[Any], length: Length, median_ns: float
             break
     rounds = np.repeat(np.arange(len(parts), dtype=np.int64), [len(part) for part in parts])
     return Measured(np.concatenate(parts), rounds, uncounted, ended, np.concatenate(device) if device else None)
+
+
+def _settled(bench: Bench, feeds: Iterator[Any], fewest: int, settle_ns: float, per_sample_ns: float) -> Integers:
+    """Run what a turn begins with and does not count, `fewest` requests and a quota's period; returns durations."""
+    begin, chunk = bench.clock(), max(1, int(settle_ns / _CHUNKS / per_sample_ns))
+    parts = [durations(timed(bench.infer, feeds, fewest, bench.clock))]
+    while settle_ns and bench.clock() - begin < settle_ns:
+        parts.append(durations(timed(bench.infer, feeds, chunk, bench.clock)))
+    return np.concatenate(parts)
 
 
 def settling(per_sample_ns: float) -> int:

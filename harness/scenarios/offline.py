@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 
 from harness.scenarios.base import Bench, MeasuredWindow, ScenarioMetrics, batch_is_fixed, throughput_metrics
-from harness.scenarios.closed_loop import Length, run_window
+from harness.scenarios.closed_loop import length_of, run_window
 from harness.spec.diagnostics import diagnostic
 from harness.spec.ranges import Count, Positive
 from harness.spec.scenario import Scenario
@@ -42,15 +42,26 @@ class _Offline:
         sizes = scenario.batch_sizes if fixed is None else (fixed,)
         if sizes != scenario.batch_sizes:
             bench.note(batch_is_fixed(scenario.name, fixed))
-        sizes = _affordable(sizes, scenario, bench)
+        sizes = _affordable(_allowed(sizes, scenario, bench), scenario, bench)
         seconds = scenario.seconds / len(sizes)
         for size in sizes:
-            length = Length(seconds, bench.job.turn_s, scenario.max_samples)
+            length = length_of(bench.job, seconds, scenario.max_samples)
             run_window(bench, scenario.name, f"{scenario.name}.b{size}", size, length)
 
     def metrics(self, scenario: Offline, windows: Sequence[MeasuredWindow]) -> ScenarioMetrics:
         """Return the highest throughput and the batch size that gave it; latency is a rate here, not a metric."""
         return throughput_metrics(windows)._replace(quantiles={})
+
+
+def _allowed(sizes: tuple[int, ...], scenario: Offline, bench: Bench) -> tuple[int, ...]:
+    """Return the sizes that the model takes, at least one: its largest where all are larger."""
+    most = bench.most_rows
+    larger = [size for size in sizes if most is not None and size > most]
+    if most is None or not larger:
+        return sizes
+    text = f"{scenario.name}: batch sizes {', '.join(map(str, larger))} left out: the model takes {most} rows at most"
+    bench.note(diagnostic("batch_left_out", text, sizes=[*larger]))
+    return tuple(size for size in sizes if size <= most) or (most,)
 
 
 def _affordable(sizes: Sequence[int], scenario: Offline, bench: Bench) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from harness.scenarios.base import NS_PER_MS, Bench, MeasuredWindow, ScenarioMetrics, batch_is_fixed, throughput_metrics
-from harness.scenarios.closed_loop import Length, run_window
+from harness.scenarios.closed_loop import length_of, run_window
 from harness.spec.ranges import Count, Positive
 from harness.spec.scenario import Scenario
 
@@ -30,7 +30,7 @@ class _SingleStream:
         """Measure one window."""
         if bench.fixed_batch not in (None, 1):
             bench.note(batch_is_fixed(scenario.name, bench.fixed_batch))
-        length = Length(scenario.seconds, bench.job.turn_s, scenario.max_samples)
+        length = length_of(bench.job, scenario.seconds, scenario.max_samples)
         run_window(bench, scenario.name, scenario.name, bench.fixed_batch or 1, length)
 
     def metrics(self, scenario: SingleStream, windows: Sequence[MeasuredWindow]) -> ScenarioMetrics:

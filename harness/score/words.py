@@ -32,6 +32,7 @@ _SHORT = {
     "rmse": "RMSE",
     "output_max_abs_diff": "output difference",
     "output_agreement": "agreement",
+    "fp32_agreement": "agreement with fp32",
     "cost_per_million_usd": "cost per million",
 }
 _WORSE = (

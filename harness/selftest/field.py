@@ -17,6 +17,8 @@ from harness.selftest.inline import InlineLauncher
 from harness.spec.policy import Objective, Policy
 from harness.spec.suite import Budget, Candidate, Dataset, Suite, Synthetic
 from harness.spec.target import Limits, Target
+from harness.spec.variant import Variant
+from harness.spec.wire import Trial
 
 Scripts = Mapping[str, Mapping[str, float | int | str]]
 
@@ -71,6 +73,19 @@ def record_of(base: Path, scripts: Scripts, plan: Plan, seed: int) -> RunRecord:
         base=str(base),
         targets=(target,),
         seed=seed,
+    )
+
+
+def trial(base: Path, script: Mapping[str, float | int | str], limits: Limits, seconds: float) -> Trial:
+    """Return the job of one fresh process that measures a fake under limits; paths are relative to `base`."""
+    (candidate,) = write_scripts(base, {"one": script})
+    return Trial(
+        candidate=candidate,
+        target=Target(name="limited", description="scripted", runtime="fake", limits=limits),
+        variant=Variant(format="fake", path=candidate.path),
+        scenarios=(SingleStream(name="interactive", seconds=seconds),),
+        synthetic=Synthetic(rows=8),
+        turn_s=seconds,
     )
 
 

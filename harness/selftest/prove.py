@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.errors import HarnessError
 from harness.launch.process import ProcessLauncher
 from harness.pipeline.progress import Observer
-from harness.selftest import clusters, differences, families, flags, host, memory, order, races, tails
+from harness.selftest import clusters, differences, families, flags, host, memory, order, quota, races, tails
 from harness.selftest.records import Finding, Setting
 
 Check = Callable[[Setting], list[Finding]]
@@ -26,6 +26,7 @@ CHECKS: dict[str, Check] = {
     "two-state host": host.two_speeds,
     "OOM": memory.too_much,
     "memory": memory.touched,
+    "quota": quota.held,
     "rank invariance": order.unmoved,
     "noise warnings": flags.raised,
     "race": races.best_kept,

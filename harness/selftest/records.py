@@ -20,13 +20,17 @@ _COLLECT = 10
 
 
 class Finding(NamedTuple):
-    """One row of the proof: what was tested, the truth, what was found (with n), what is wanted."""
+    """One row of the proof: what was tested, the truth, what was found (with n), what is wanted.
+
+    `available`: it could be tested on this machine; else `found` says why not, and it counts as passed.
+    """
 
     test: str
     truth: str
     found: str
     wanted: str
     passed: bool
+    available: bool = True
 
 
 class Setting(NamedTuple):

@@ -17,5 +17,6 @@ def proof_table(proved: Sequence[Finding]) -> Table:
     for finding in proved:
         texts = (finding.test, finding.truth, finding.found, finding.wanted)
         verdict = "[green]passed[/green]" if finding.passed else "[red]failed[/red]"
+        verdict = verdict if finding.available else "[yellow]unavailable[/yellow]"
         table.add_row(*map(escape, texts), verdict)
     return table

@@ -1,5 +1,6 @@
 """What types cannot say about a suite or target: names, cross-references, files that must exist."""
 
+import math
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -23,9 +24,20 @@ def plain_name(text: str) -> str:
 
 
 def check_target(target: Target, where: str) -> None:
-    """Raise SpecError where a target's name or launcher is wrong."""
+    """Raise SpecError where a target's name, launcher or limits are wrong."""
     _check_name(target.name, where, "name")
     _one_of(target.launcher, plugins.names("launchers"), where, "launcher")
+    limits = target.limits
+    one = limits.memory_mib is None or limits.memory_above_baseline_mib is None
+    _require(one, where, "limits: memory_mib and memory_above_baseline_mib are both given", "give one of them")
+    scaled = limits.cpu_scale < 1.0
+    _require(not scaled or limits.cpus is not None, where, "limits.cpu_scale: there is no limits.cpus", "give it too")
+    why = "say which ratio of the kernels of `harness doctor` it is"
+    _require(not scaled or bool(limits.cpu_scale_source), where, "limits.cpu_scale_source: missing", why)
+    granted_ms = math.inf if limits.cpu_time is None else limits.cpu_time * limits.cpu_period_ms
+    each = f"{granted_ms:g} ms of each {limits.cpu_period_ms} ms"
+    what = f"limits.cpus: {limits.cpu_time} CPUs are {each}; Linux needs 1 ms"
+    _require(granted_ms >= 1.0, where, what, "raise cpus or cpu_period_ms")
 
 
 def check_suite(suite: Suite, where: str, base: Path) -> None:

@@ -45,6 +45,7 @@ CODES: dict[str, Code] = {
     "objective_unknown": Code("info", "an objective that is not known counts as utility 0"),
     # what to read with care
     "not_steady": Code("warning", "warm-up did not reach a steady state"),
+    "emulated": Code("warning", "a part of a core stands for a slower core"),
     "disturbed": Code("warning", "slices that the host disturbed change a result"),
     "quality_unknown": Code("warning", "predictions cannot be compared with the labels"),
     "gpu_throttled": Code("warning", "the GPU's clocks were held down while windows were measured"),
@@ -53,6 +54,11 @@ CODES: dict[str, Code] = {
     "gpu_energy_doubtful": Code("warning", "the GPU's energy counter and its integrated power do not agree"),
     "winner_flagged": Code("warning", "a row that may be the best has warnings"),
     "evidence_damaged": Code("warning", "evidence that cannot be read was not used"),
+    # what a variant is, beside the candidate in fp32
+    "calibration_missing": Code("info", "int8 is dynamic, because the dataset has no calibration rows"),
+    "dynamic_ranges": Code("info", "int8 is dynamic: a prediction depends on the rows that share its batch"),
+    "fp16_casts": Code("info", "ONNX Runtime's CPU provider computes much of fp16 in fp32"),
+    "against_fp32": Code("info", "the difference in quality to the candidate's row in fp32, paired by dataset row"),
     # remarks and notes
     "certified": Code("info", "what the samples alone certify about a latency limit"),
     "undisturbed": Code("info", "slices that the host disturbed do not change a result"),
@@ -71,6 +77,7 @@ CODES: dict[str, Code] = {
     "race_tied": Code("info", "the race ended in a tie"),
     "no_suite": Code("info", "no suite was given; a default policy ranks"),
     "ranked_by": Code("info", "the percentile that a run without a suite is ranked by, and why"),
+    "instructions": Code("info", "the instructions of the CPUs that int8 rows ran on"),
     "host_noise": Code("info", "CPU time that the hypervisor and other processes took during trials"),
     "control_passed": Code("info", "a control came out as it should: twins alike, 5 % more work told apart"),
     "control_missed": Code("info", "a control did not come out as it should: so small a difference cannot be told"),
@@ -79,13 +86,16 @@ CODES: dict[str, Code] = {
     "windows_shortened": Code("info", "windows were shortened to keep to the budget"),
     "other_policy": Code("info", "the ranking uses another policy than the race did"),
     "tails_unmeasured": Code("info", "the budget did not suffice for the finalists' p99.9"),
+    "limit_not_enforced": Code("info", "a limit of a target that nothing on this machine could enforce"),
     "gpu_processes_unseen": Code("info", "NVML does not show the run's processes on the GPU"),
     "gpu_exclusive": Code("info", "a GPU takes one process at a time: its cells ran one after another, not in turns"),
     "utilisation_assumed": Code("info", "the utilisation that cost assumes"),
     "price_old": Code("info", "a price is more than a year old"),
     "inputs_synthetic": Code("info", "inputs were drawn from the model's signature"),
     "batch_fixed": Code("info", "the model accepts one batch size only"),
-    "batch_left_out": Code("info", "batch sizes were left out because a request of that size takes too long"),
+    "batch_left_out": Code(
+        "info", "batch sizes were left out: a request takes too long, or more rows than the model takes"
+    ),
 }
 
 

@@ -19,6 +19,7 @@ ONNX = Format((".onnx",))
 PT2 = Format((".pt2",))
 TORCH = Format((), built=True)
 CHECKPOINT = Format((".pt", ".pth"), pickled=True)
+EXECUTORCH = Format((".pte",))
 SKLEARN = Format((".joblib", ".pkl"), pickled=True, built=True)
 FAKE = Format((".fake.toml",))
 

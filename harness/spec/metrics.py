@@ -63,6 +63,9 @@ _METRICS = (
     Metric("rmse", "", "lower", "log", "cell", "root mean squared error against the labels"),
     Metric("output_max_abs_diff", "", "lower", "log", "cell", "largest output difference to the reference"),
     Metric("output_agreement", "", "higher", "linear", "cell", "fraction of rows with the reference's top-1 class"),
+    Metric(
+        "fp32_agreement", "", "higher", "linear", "cell", "fraction of rows with the candidate's top-1 class in fp32"
+    ),
     Metric("cost_per_million_usd", "USD", "lower", "log", "cell", "price × occupied time of a million inferences"),
 )
 CATALOGUE: dict[str, Metric] = {metric.key: metric for metric in _METRICS}

@@ -11,6 +11,8 @@ Finite: TypeAlias = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
 Positive: TypeAlias = Annotated[float, Meta(gt=0, le=LARGEST)]
 NotNegative: TypeAlias = Annotated[float, Meta(ge=0, le=LARGEST)]
 Count: TypeAlias = Annotated[int, Meta(gt=0)]
+PeriodMs: TypeAlias = Annotated[int, Meta(ge=1, le=1000)]
+"""What Linux takes as the period of a CPU quota."""
 Fraction: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 PositiveFraction: TypeAlias = Annotated[float, Meta(gt=0, le=1)]
 Probability: TypeAlias = Annotated[float, Meta(gt=0, lt=1)]

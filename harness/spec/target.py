@@ -4,16 +4,34 @@ from datetime import date
 
 import msgspec
 
-from harness.spec.ranges import Count, NotNegative, Positive, PositiveFraction
+from harness.spec.ranges import Count, NotNegative, PeriodMs, Positive, PositiveFraction
 
 Option = str | int | float | bool
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What the place gives a process: CPUs (cores) and memory (MiB); None is all there is."""
+    """What the place gives a process: CPUs (cores) and memory (MiB); None is all there is.
+
+    `cpus` is CPU time per time, granted anew in each period (Kubernetes and Docker: 100 ms), on as many cores. Of
+    `memory_mib` a fresh process pays for interpreter and libraries too; `memory_above_baseline_mib` is what it may take
+    above what it holds when its runtime is imported. Give one of the two.
+
+    `cpu_scale` lets a part of a core of this machine stand for a slower core: it lowers the quota. `cpu_scale_source`
+    says which ratio of the kernels of `harness doctor` it is. A short period then comes closer to a slow core, which
+    does not stop and go.
+    """
 
     cpus: Positive | None = None
+    cpu_period_ms: PeriodMs = 100
+    cpu_scale: PositiveFraction = 1.0
+    cpu_scale_source: str = ""
     memory_mib: Count | None = None
+    memory_above_baseline_mib: Count | None = None
+
+    @property
+    def cpu_time(self) -> float | None:
+        """CPU time per time, of this machine's cores; None is all there is."""
+        return None if self.cpus is None else self.cpus * self.cpu_scale
 
 
 class HourlyPrice(

@@ -32,15 +32,38 @@ class WarmUpRule(msgspec.Struct, frozen=True, omit_defaults=True):
     limit_seconds: float = 0.5
 
 
+class GroupFiles(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Files of a job's own cgroup that the job reads or writes; empty where it has none of the kind.
+
+    `memory_limits` are set to a limit in bytes, in their order.
+    """
+
+    cpu_stat: str = ""
+    memory_stat: str = ""
+    memory_now: str = ""
+    memory_peak: str = ""
+    memory_limits: tuple[str, ...] = ()
+
+
 class Resources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a launcher grants a job, decided on the host that the job runs on.
 
-    `limits` says for each limit of the target how it is applied, or that it is not.
+    `limits` says for each limit of the target how it is enforced, or that it is not; `unenforced` names the latter.
+    `memory_limit_bytes` is the limit of memory, `data_limit_bytes` what RLIMIT_DATA bounds, `above_baseline_bytes` what
+    may be taken above what the process holds when its runtime is imported. `cpus` are the CPUs that the process is to
+    keep itself to. `settle_s` is the period of a CPU quota that can throttle the process: so much of each of its turns
+    does not count. `group` are the files of its own cgroup.
     """
 
     threads: int = 1
+    cpus: tuple[int, ...] | None = None
+    settle_s: float = 0.0
     memory_limit_bytes: int | None = None
+    data_limit_bytes: int | None = None
+    above_baseline_bytes: int | None = None
+    group: GroupFiles = GroupFiles()
     limits: dict[str, str] = {}
+    unenforced: tuple[str, ...] = ()
 
 
 class _Job(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
@@ -128,8 +151,8 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
 class Window(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One measured window of a scenario: requests, turns, how it was warmed up, why it ended.
 
-    `uncounted` requests began a turn, while caches held what others had left there. `device_timed`: there is an array
-    of what each request took on a device.
+    `uncounted` requests began a turn, while caches held what others had left there, and a CPU quota was unused.
+    `device_timed`: there is an array of what each request took on a device.
     """
 
     name: str
@@ -159,6 +182,9 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Memory of the child in bytes: resident with the runtime imported, with the model loaded, and at its peak (VmHWM).
 
     At the end: anonymous pages, proportional set size. `inputs_bytes` are the rows that the model was fed from.
+    `charged_bytes` is what its own cgroup was charged at most (page cache of files that it read first included), of
+    which at the end `charged_anon_bytes` are anonymous and `charged_file_bytes` page cache. `limit_bytes` is the limit
+    that was set above the baseline.
     """
 
     baseline_bytes: int | None = None
@@ -167,6 +193,10 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     anon_bytes: int | None = None
     pss_bytes: int | None = None
     inputs_bytes: int | None = None
+    charged_bytes: int | None = None
+    charged_anon_bytes: int | None = None
+    charged_file_bytes: int | None = None
+    limit_bytes: int | None = None
 
 
 class ProbeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -38,14 +38,15 @@ class TrialBench:
     ) -> None:
         self.job, self.clock, self.row_ns = job, session.clock, float(first_ns)
         self.infer: Callable[[Any], Any] = slowed(session.infer, job.slower) if job.slower else session.infer
-        self.fixed_batch = feeding.fixed_batch(session.inputs)
         self.device_ns: Callable[[int], Integers] | None = getattr(session, "device_ns", None)
+        self.fixed_batch, self.most_rows = feeding.fixed_batch(session.inputs), feeding.most_rows(session.inputs)
         self.windows: list[Window] = []
         self.notes: list[Diagnostic] = []
         self.counters: Counter[str] = Counter()
         self.inputs_bytes = sum(array.nbytes for array in arrays.values()) if job.synthetic and not job.dataset else 0
         self._log, self._session, self._arrays = log, session, arrays
-        self._turns, self._ledger, self._slices = turns, ledger, Slices()
+        self._turns, self._ledger = turns, ledger
+        self._slices = Slices(cpu_stat=job.resources.group.cpu_stat)
         self._requests: dict[str, Mapping[str, Array]] = {}
 
     def feeds(self, batch_size: int) -> Iterator[Feed]:

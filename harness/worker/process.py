@@ -1,4 +1,4 @@
-"""The child's own process: it ends with its parent, keeps to its memory limit, and reads what it has used."""
+"""The child's own process: it ends with its parent, keeps to its limits, and reads what it has used."""
 
 import ctypes
 import os
@@ -6,10 +6,11 @@ import resource
 import signal
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from harness.spec.wire import PARENT_VARIABLE
+from harness.spec.wire import PARENT_VARIABLE, GroupFiles, Resources
 
 _PR_SET_PDEATHSIG = 1
 
@@ -36,12 +37,61 @@ def _alive(process: str) -> bool:
         return False
 
 
+def enter(cgroups: Iterable[str]) -> None:
+    """Enter cgroups by their files; this process, which has one thread, ends where it may not."""
+    for file in cgroups:
+        try:
+            Path(file).write_text("0", encoding="ascii")
+        except OSError as error:
+            print(f"cannot enter {file}: {error.strerror}", file=sys.stderr, flush=True)  # noqa: T201 - to worker.log
+            os._exit(os.EX_OSERR)
+
+
 def limit_memory(limit_bytes: int | None) -> None:
     """Bound private writable memory by RLIMIT_DATA (private mappings count since Linux 4.7)."""
     if limit_bytes is not None:
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         bound = limit_bytes if hard == resource.RLIM_INFINITY else min(limit_bytes, hard)
         resource.setrlimit(resource.RLIMIT_DATA, (bound, hard))
+
+
+def limit_above_baseline(resources: Resources) -> int | None:
+    """Limit memory to what is held now and `above_baseline_bytes` more; returns the limit (bytes), None without one.
+
+    Held is what the process's own cgroup is charged, else its private writable memory (VmData), which is what
+    RLIMIT_DATA counts. Raises OSError where the limit cannot be set.
+    """
+    more, files = resources.above_baseline_bytes, resources.group
+    if more is None:
+        return None
+    if not files.memory_limits:
+        limit = (memory_bytes("VmData") or 0) + more
+        limit_memory(limit)
+        return limit
+    limit = int(Path(files.memory_now).read_text(encoding="ascii")) + more
+    for file in files.memory_limits:
+        Path(file).write_text(str(limit), encoding="ascii")
+    return limit
+
+
+def charged(files: GroupFiles) -> dict[str, int | None]:
+    """Return what the process's own cgroup was charged, by field of `Memory`; nothing where it has none."""
+    if not files.memory_stat:
+        return {}
+    stat = dict(line.split()[:2] for line in _text(files.memory_stat).splitlines() if len(line.split()) > 1)
+    anon, file = (stat.get(new, stat.get(old)) for new, old in (("anon", "rss"), ("file", "cache")))
+    counts = {
+        "charged_bytes": _text(files.memory_peak).strip(),
+        "charged_anon_bytes": anon,
+        "charged_file_bytes": file,
+    }
+    return {name: int(count) if count and count.isdigit() else None for name, count in counts.items()}
+
+
+def _text(file: str) -> str:
+    with suppress(OSError):
+        return Path(file).read_text(encoding="ascii")
+    return ""
 
 
 def memory_bytes(field: str) -> int | None:

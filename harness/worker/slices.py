@@ -40,14 +40,16 @@ class Slices:
     """Slices of the turns of one process; made in the process that is measured, after it was forked.
 
     `resume` belongs to the begin of a turn and `pause` to its end. CPU time and run delay are those of the turns; the
-    delay is the main thread's. Steal is that since the slice before was closed, the mean of the CPUs that this process
-    may use.
+    delay is the main thread's, less what a CPU quota held the process back (`cpu_stat` is the cpu.stat of its own
+    cgroup): that is the target, not the host. Steal is that since the slice before was closed, the mean of the CPUs
+    that this process may use.
     """
 
-    def __init__(self, clock: Callable[[], int] = time.perf_counter_ns) -> None:
+    def __init__(self, clock: Callable[[], int] = time.perf_counter_ns, cpu_stat: str = "") -> None:
         self._clock = clock
         self._rows: list[tuple[int, ...]] = []
         self._delay = _Counter("/proc/self/schedstat", lambda text: int(text.split()[1]))
+        self._throttled = _Counter(cpu_stat, throttled_ns, _STAT_BYTES) if cpu_stat else None
         self._steal = _Counter("/proc/stat", _steal_reader(), _STAT_BYTES)
         self._steal_before = self._steal.read()
         self._start()
@@ -57,7 +59,7 @@ class Slices:
 
     def resume(self) -> None:
         """Begin a turn."""
-        self._delay_before = self._delay.read()
+        self._delay_before, self._throttled_before = self._delay.read(), self._throttled_ns()
         self._cpu_before = time.process_time_ns()
         self._begin = self._clock()
 
@@ -65,11 +67,16 @@ class Slices:
         """End a turn; with it the slice, where that is long enough."""
         end = self._end = self._clock()
         self._cpu_ns += time.process_time_ns() - self._cpu_before
-        self._delay_ns = _sum(self._delay_ns, _difference(self._delay.read(), self._delay_before))
+        waited = _difference(self._delay.read(), self._delay_before)
+        held = _difference(self._throttled_ns(), self._throttled_before)
+        self._delay_ns = _sum(self._delay_ns, UNKNOWN if UNKNOWN in (waited, held) else max(0, waited - held))
         self._first = self._first or self._begin
         self._turns_ns += end - self._begin
         if self._turns_ns >= LEAST_NS:
             self._close(end)
+
+    def _throttled_ns(self) -> int:
+        return 0 if self._throttled is None else self._throttled.read()
 
     def _close(self, end: int) -> None:
         steal = self._steal.read()
@@ -88,8 +95,9 @@ class Slices:
 
     def close(self) -> None:
         """Close the files."""
-        self._delay.close()
-        self._steal.close()
+        for counter in (self._delay, self._steal, self._throttled):
+            if counter is not None:
+                counter.close()
 
 
 class _Counter:
@@ -106,13 +114,20 @@ class _Counter:
             return UNKNOWN
         try:
             return self._number(os.pread(self._file, self._most_bytes, 0))
-        except (OSError, ValueError, IndexError):
+        except (OSError, ValueError, LookupError):
             return UNKNOWN
 
     def close(self) -> None:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def throttled_ns(text: bytes) -> int:
+    """Return how long a CPU quota held a cgroup back (ns), off its cpu.stat: version 1 counts in ns, 2 in µs."""
+    fields = dict(line.split() for line in text.splitlines())
+    nanoseconds = fields.get(b"throttled_time")
+    return int(fields[b"throttled_usec"]) * 1000 if nanoseconds is None else int(nanoseconds)
 
 
 def _steal_reader() -> Callable[[bytes], int]:

@@ -1,9 +1,10 @@
 """`python -m harness.worker.template RUNTIME CHANNEL`: import a runtime once, and fork a worker for each request.
 
 CHANNEL is the descriptor of a SOCK_SEQPACKET socket. The template says "ready" when the runtime is imported. A request
-is a folder and a root on two lines, with the descriptors of a log, of a pipe for the exit status and, where the job
-takes turns, of the pipe that turns come by; the answer is the process id, with a pidfd. The template starts no thread
-and no device: each fork loads its own model. The end of the channel ends it.
+is a folder and a root on two lines, then the files of the cgroups that the worker is to enter, with the descriptors of
+a log, of a pipe for the exit status and, where the job takes turns, of the pipe that turns come by; the answer is the
+process id, with a pidfd. The template starts no thread and no device: each fork loads its own model. The end of the
+channel ends it.
 """
 
 import gc
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from harness.runtimes.base import load_runtime, preload
 from harness.spec.wire import PARENT_VARIABLE
-from harness.worker.process import die_with_parent
+from harness.worker.process import die_with_parent, enter
 from harness.worker.turns import Turns
 from harness.worker.work import end, work
 
@@ -45,15 +46,16 @@ class Template:
                     message, fds, _, _ = socket.recv_fds(self._channel, _MESSAGE_BYTES, _MOST_DESCRIPTORS)
                     if not message:
                         return
-                    folder, _, root = message.decode().partition("\n")
-                    waiting.register(self._fork(Path(folder), Path(root), fds), selectors.EVENT_READ)
+                    folder, root, *cgroups = message.decode().split("\n")
+                    waiting.register(self._fork(Path(folder), Path(root), cgroups, fds), selectors.EVENT_READ)
 
-    def _fork(self, folder: Path, root: Path, fds: list[int]) -> int:
+    def _fork(self, folder: Path, root: Path, cgroups: list[str], fds: list[int]) -> int:
         """Fork a worker and send its process id; returns its pidfd."""
         log, status, *pipe = fds
         template, pid = os.getpid(), os.fork()
         if pid == 0:
             self._become_worker(template, log, status)
+            enter(cgroups)
             end(work(folder, root, Turns((pipe[0], pipe[1]) if pipe else None), fresh=False))
         pidfd = os.pidfd_open(pid)
         self._status[pidfd] = (pid, status)

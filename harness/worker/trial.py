@@ -18,11 +18,11 @@ from harness.runtimes.base import Feed, ModelError, Runtime, Session, load_runti
 from harness.scenarios.base import kind
 from harness.spec.arrays import Array
 from harness.spec.diagnostics import Diagnostic, diagnostic
-from harness.spec.wire import Fact, Memory, Outcome, SchedulingCounters, Trial
+from harness.spec.wire import Fact, GroupFiles, Memory, Outcome, SchedulingCounters, Trial
 from harness.worker.bench import TrialBench
 from harness.worker.inputs import inputs_of
 from harness.worker.ledger import Ledger
-from harness.worker.process import memory_bytes, pss_bytes, use_cpus
+from harness.worker.process import charged, limit_above_baseline, memory_bytes, pss_bytes, use_cpus
 from harness.worker.turns import Turns
 
 _PREDICT_BATCH = 64
@@ -46,7 +46,7 @@ def run_trial(job: Trial, folder: Path, log: EventLog, turns: Turns, fresh: bool
     where its outputs are not finite numbers.
     """
     ledger = Ledger("import")
-    use_cpus(job.cpus)
+    use_cpus(job.cpus or job.resources.cpus)
     loaded = _load(job, log, ledger)
     session = loaded.session
     with session.scope():
@@ -58,7 +58,7 @@ def run_trial(job: Trial, folder: Path, log: EventLog, turns: Turns, fresh: bool
         with quiet_gc():
             for scenario in job.scenarios:
                 kind(scenario).execute(scenario, bench)
-        memory = _used(loaded.memory, bench.inputs_bytes)
+        memory = _used(loaded.memory, bench.inputs_bytes, job.resources.group)
         files = _end(job, folder, log, ledger, bench, session, arrays)
     ledger.begin("waiting")
     log.mark("close")
@@ -78,9 +78,16 @@ def run_trial(job: Trial, folder: Path, log: EventLog, turns: Turns, fresh: bool
         scheduling=SchedulingCounters(**bench.counters),
         files=files,
         versions=loaded.runtime.versions(),
-        settings={"gc": "frozen and disabled in measured windows", "turn_s": job.turn_s, **_facts(session)},
+        settings=_settings(job, session),
         notes=(*notes, *bench.notes),
     )
+
+
+def _settings(job: Trial, session: Session) -> dict[str, Fact]:
+    """Return how this trial ran: the harness's own settings, and what the session says of itself."""
+    own: dict[str, Fact] = {"gc": "frozen and disabled in measured windows", "turn_s": job.turn_s}
+    facts: Callable[[], Mapping[str, Fact]] | None = getattr(session, "facts", None)
+    return own if facts is None else own | dict(facts())
 
 
 def _load(job: Trial, log: EventLog, ledger: Ledger) -> _Loaded:
@@ -90,25 +97,19 @@ def _load(job: Trial, log: EventLog, ledger: Ledger) -> _Loaded:
     if problem := runtime.unavailable(job.target):
         raise ModelError(problem)
     preload(runtime)
-    baseline = memory_bytes("VmRSS")
+    baseline, limit = memory_bytes("VmRSS"), limit_above_baseline(job.resources)
     ledger.begin("load")
-    log.mark("load")
+    log.mark("load", note="" if limit is None else f"memory limit {limit} bytes")
     begin = time.perf_counter_ns()
     session = runtime.load(job.variant, job.target, job.resources.threads, job.seed, job.sequence)
     load_ns = time.perf_counter_ns() - begin
     pids = tuple(getattr(session, "pids", ())) or (os.getpid(),)
     log.mark("loaded", pids=pids)
-    memory = Memory(baseline_bytes=baseline, loaded_bytes=memory_bytes("VmRSS"))
+    memory = Memory(baseline_bytes=baseline, loaded_bytes=memory_bytes("VmRSS"), limit_bytes=limit)
     return _Loaded(runtime, session, load_ns, memory, pids)
 
 
-def _facts(session: Session) -> dict[str, Fact]:
-    """Return what a session says of itself."""
-    facts: Callable[[], Mapping[str, Fact]] | None = getattr(session, "facts", None)
-    return {} if facts is None else dict(facts())
-
-
-def _used(before: Memory, inputs_bytes: int) -> Memory:
+def _used(before: Memory, inputs_bytes: int, group: GroupFiles) -> Memory:
     """Add what the process needed while it measured."""
     return msgspec.structs.replace(
         before,
@@ -116,6 +117,7 @@ def _used(before: Memory, inputs_bytes: int) -> Memory:
         anon_bytes=memory_bytes("RssAnon"),
         pss_bytes=pss_bytes(),
         inputs_bytes=inputs_bytes,
+        **charged(group),
     )
 
 
@@ -195,7 +197,8 @@ def _predict(job: Trial, session: Session, arrays: Mapping[str, Array], row_ns: 
     the whole dataset.
     """
     fixed, rows = feeding.fixed_batch(session.inputs), feeding.rows_in(arrays)
-    size = fixed or max(1, min(_PREDICT_BATCH, _MARK_NS // max(row_ns, 1)))
+    most = feeding.most_rows(session.inputs) or _PREDICT_BATCH
+    size = fixed or max(1, min(_PREDICT_BATCH, most, _MARK_NS // max(row_ns, 1)))
     log.mark("predict")
     parts, marked_ns = [], time.perf_counter_ns()
     for start in range(0, rows, size):

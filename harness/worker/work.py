@@ -13,7 +13,7 @@ from harness.convert.convert import convert
 from harness.errors import EvidenceError
 from harness.evidence.files import NO_ROOM
 from harness.evidence.folder import EventLog, read_job, write_outcome
-from harness.runtimes.base import InputError, ModelError, OutputError, out_of_memory
+from harness.runtimes.base import InputError, ModelError, NotPossible, OutputError, out_of_memory
 from harness.spec.variant import Variant
 from harness.spec.wire import DISK_FULL, CheckTarget, Convert, Failure, Job, MakeDataset, Outcome, Trial
 from harness.worker.dataset import make_dataset
@@ -60,6 +60,8 @@ def attempt(job: Job, folder: Path, log: EventLog, turns: Turns, fresh: bool) ->
         cause = error.__cause__ if isinstance(error, EvidenceError) else error
         if isinstance(cause, OSError) and cause.errno in NO_ROOM:
             raise
+        if isinstance(error, NotPossible):
+            return Outcome(status="unavailable", message=str(error), phase=log.phase)
         traceback.print_exception(error)
         text = str(error).strip() or type(error).__name__
         prefix = "" if isinstance(error, ModelError | OutputError | InputError) else f"{type(error).__name__}: "
@@ -98,7 +100,7 @@ def work(folder: Path, root: Path, turns: Turns = _ALONE, fresh: bool = True) ->
     try:
         job = read_job(folder)
         if isinstance(job, Trial):
-            limit_memory(job.resources.memory_limit_bytes)
+            limit_memory(job.resources.data_limit_bytes)
         do_job(job, folder, root, turns, fresh)
     except (OSError, EvidenceError) as error:
         print(f"cannot write evidence: {error}", file=sys.stderr)  # noqa: T201 - goes to worker.log

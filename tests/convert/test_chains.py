@@ -40,8 +40,16 @@ def test_what_is_registered_and_a_format_is_kept_where_it_can_be(have, loads, st
     assert chain(Form(have, "fp32"), loads, "fp32") == steps
 
 
+@pytest.mark.parametrize("precision", ["int8", "fp16"])
+@pytest.mark.parametrize("have", ["pt2", "torch", "checkpoint", "sklearn", "onnx"])
+def test_every_format_that_becomes_onnx_becomes_it_in_lower_precision_too(have, precision):
+    first = () if have == "onnx" else (f"{have}-to-onnx",)
+    assert chain(Form(have, "fp32"), ("onnx",), precision) == (*first, f"onnx.fp32-to-onnx.{precision}")
+
+
 def test_a_precision_that_nothing_makes_is_not_reached():
-    assert chain(Form("pt2", "fp32"), ("onnx",), "int8") is None
+    assert chain(Form("pt2", "fp32"), ("onnx",), "int4") is None
+    assert chain(Form("pt2", "fp32"), ("pt2", "torch"), "int8") is None
     assert chain(Form("onnx", "fp16"), ("onnx",), "fp32") is None
     assert chain(Form("pt2", "fp16"), ("onnx",), "fp16") == ("pt2-to-onnx",)  # this one keeps the precision
 

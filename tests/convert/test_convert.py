@@ -263,7 +263,7 @@ def test_a_conversion_gets_its_options_real_rows_and_the_calibration_split(doubl
     assert seen.options == {"bits": 4}
     assert seen.example["x"].tolist() == [[3.0, 2.0, 1.0]] * 2
     assert np.array_equal(seen.calibration["x"], calibration)
-    assert outcome.settings == {"bits": 4}  # what this step took, so that what no step takes can be refused
+    assert outcome.settings == {"bits": 4, "unused": None}  # all that this step knows; None: it was not set
     assert next(iter(outcome.files)) == "made.onnx"
     doubling()
     assert doubling.conversion.seen.calibration is None

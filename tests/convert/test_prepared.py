@@ -206,12 +206,12 @@ class Rounding:
 
 @pytest.fixture
 def rounding(tmp_path, monkeypatch):
-    """An installed distribution with a conversion of ONNX from fp32 to int8; worker processes find it too."""
+    """An installed distribution with a conversion of ONNX from fp32 to rounded; worker processes find it too."""
     site = tmp_path / "site"
     (site / "rounding-1.dist-info").mkdir(parents=True)
     (site / "rounding-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: rounding\nVersion: 1\n")
     (site / "rounding-1.dist-info" / "entry_points.txt").write_text(
-        "[harness.conversions]\nonnx.fp32-to-onnx.int8 = rounding_plug_in:Rounding\n"
+        "[harness.conversions]\nonnx.fp32-to-onnx.rounded = rounding_plug_in:Rounding\n"
     )
     (site / "rounding_plug_in.py").write_text(PLUG_IN)
     monkeypatch.syspath_prepend(str(site))
@@ -228,12 +228,12 @@ def clear():
 
 @pytest.fixture
 def precise(runs, rounding):
-    """Prepare `m` for int8 targets that set these options of conversions, all in one run."""
+    """Prepare `m` for rounded targets that set these options of conversions, all in one run."""
     runs.dump(linear_model.LinearRegression(), FEATURES.astype(np.float64) @ [1.04, 0.26, 0.07] + 0.5)
     np.savez(runs.folder / "rows.npz", features=FEATURES)
     np.savez(runs.folder / "calibration.npz", features=np.full((6, 3), 2.0, np.float32))
 
-    def call(*options, calibration=True, precision="int8"):
+    def call(*options, calibration=True, precision="rounded"):
         rows = Source(path="calibration.npz") if calibration else None
         work = runs.preparation({}, True, Dataset(path="rows.npz", calibration=rows))
         data, candidate = work.dataset(), work._record.suite.candidate[0]
@@ -255,8 +255,8 @@ def test_a_chain_of_two_conversions_is_compared_with_the_candidate_itself(runs, 
     assert (prepared.status, prepared.why) == ("ok", "")
     assert runs.said == ["preparing the dataset", *(f"converting m: {step}" for step in prepared.variant.steps)]
     variant = prepared.variant
-    assert (variant.format, variant.precision) == ("onnx", "int8")
-    assert variant.steps == ("sklearn-to-onnx", "onnx.fp32-to-onnx.int8")
+    assert (variant.format, variant.precision) == ("onnx", "rounded")
+    assert variant.steps == ("sklearn-to-onnx", "onnx.fp32-to-onnx.rounded")
     assert variant.options == {"decimals": 1}
     found, _ = coefficients(runs, prepared)
     assert found == pytest.approx([1.0, 0.3, 0.1], abs=1e-6)
@@ -284,20 +284,20 @@ def test_a_conversion_gets_the_calibration_split_and_is_made_again_for_another(r
     assert coefficients(runs, prepared)[1] == pytest.approx(0.5 + 2.0 * 0.25, abs=1e-5)
     np.savez(runs.folder / "calibration.npz", features=np.full((6, 3), 4.0, np.float32))
     (again,) = precise({"decimals": 1, "shift": 0.25})
-    assert "converting m: onnx.fp32-to-onnx.int8" in runs.said
+    assert "converting m: onnx.fp32-to-onnx.rounded" in runs.said
     assert coefficients(runs, again)[1] == pytest.approx(0.5 + 4.0 * 0.25, abs=1e-5)
 
 
 def test_a_failed_step_is_named(precise):
     (prepared,) = precise({"decimals": 1}, calibration=False)
     assert (prepared.status, prepared.failure) == ("failed", "load_error")
-    assert prepared.why == "conversion onnx.fp32-to-onnx.int8: no calibration rows"
+    assert prepared.why == "conversion onnx.fp32-to-onnx.rounded: no calibration rows"
 
 
 def test_an_option_that_no_step_takes_is_refused(precise):
     prepared = precise({"decimals": 1, "zeal": 3})
     target = Target(name="t", description="d", runtime="onnxruntime", conversion={"decimals": 1, "zeal": 3})
-    with pytest.raises(SpecError, match=r"conversion\.zeal: no option of sklearn-to-onnx, onnx\.fp32-to-onnx\.int8"):
+    with pytest.raises(SpecError, match=r"conversion\.zeal: no option of sklearn-to-onnx, onnx\.fp32-to-onnx\.rounded"):
         refuse_unused_options(target, prepared)
 
 

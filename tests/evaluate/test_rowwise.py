@@ -150,7 +150,7 @@ def clear():
 
 @pytest.mark.usefixtures("third_party")
 def test_a_metric_of_a_third_party_is_found_beside_the_built_in_ones():
-    assert set(metrics("classification")) == {"accuracy", "output_agreement", "margin"}
+    assert set(metrics("classification")) == {"accuracy", "output_agreement", "fp32_agreement", "margin"}
     assert "margin" not in metrics("regression")
 
 

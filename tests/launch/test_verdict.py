@@ -52,6 +52,14 @@ def test_before_any_mark_the_phase_is_called_start() -> None:
     assert outcome.phase == ""
 
 
+def test_kills_in_its_own_cgroup_are_oom_whatever_followed() -> None:
+    one, two = (verdict.out_of_memory(kills, "load") for kills in (1, 2))
+    assert (one.status, one.failure, one.phase, one.by) == ("failed", "oom", "load", "launcher")
+    assert one.message == "it was killed by the kernel at its memory limit in phase 'load'"
+    assert two.message == "2 of its processes were killed by the kernel at its memory limit in phase 'load'"
+    assert "'start'" in verdict.out_of_memory(1, "").message
+
+
 def test_a_time_out_names_phase_and_seconds() -> None:
     outcome = verdict.timed_out("measure:one", 61.2)
     assert (outcome.failure, outcome.phase) == ("timeout", "measure:one")

@@ -17,6 +17,7 @@ from made import layered, session_of, trial
 from harness.evidence.files import read_arrays
 from harness.launch.base import Terms, run_job
 from harness.launch.process import ProcessLauncher
+from harness.runtimes.base import Feed
 from harness.runtimes.feeds import pool
 from harness.scenarios.closed_loop import durations, timed
 from harness.worker.trial import quiet_gc
@@ -24,43 +25,51 @@ from harness.worker.trial import quiet_gc
 PAIRS, CHUNK = 120, 400
 
 
-def bare(session: Any, names: list[str], feeds: Any, count: int) -> list[int]:
-    """Time inferences as one would by hand."""
-    samples = []
-    for _ in range(count):
-        feed = next(feeds)
-        begin = time.perf_counter_ns()
-        session.run(names, feed)
-        samples.append(time.perf_counter_ns() - begin)
-    return samples
+Chunks = dict[str, Any]
 
 
-def fidelity(folder: Path) -> list[Figure]:
-    """Compare the harness's hot loop with a bare loop, alternating in chunks inside this process.
+def alternating(session: Any, feeds: list[Feed], bare: Callable[[Any, int], list[int]], chunk: int) -> list[Chunks]:
+    """Run the harness's hot loop and a bare loop by turns in this process; returns their sorted samples (ns), in pairs.
 
     Both call one session: two sessions of one model differ by some per cent, by where their weights lie.
     """
-    model = layered(folder, 75)
-    session = session_of(model.path)
-    by_hand = session.infer.func.__self__
-    feeds = pool(session.inputs, read_arrays(model.rows / "inputs"), 1, 64)
     ours, theirs = cycle(feeds), cycle(feeds)
     runs: dict[str, Callable[[], Any]] = {
-        "harness": lambda: durations(timed(session.infer, ours, CHUNK, session.clock)),
-        "bare": lambda: bare(by_hand, list(session.outputs), theirs, CHUNK),
+        "harness": lambda: durations(timed(session.infer, ours, chunk, session.clock)),
+        "bare": lambda: bare(theirs, chunk),
     }
     pairs = []
     with quiet_gc():
         for index in range(PAIRS + 5):
             order = ("harness", "bare") if index % 2 else ("bare", "harness")
             pairs.append({name: np.sort(runs[name]()) for name in order})
-    pairs = pairs[5:]
-    p50 = [float(np.median(pair["harness"]) / np.median(pair["bare"])) for pair in pairs]
+    return pairs[5:]
+
+
+def p50_ratios(pairs: list[Chunks]) -> list[float]:
+    """Return p50 of the harness's loop ÷ p50 of the bare one, for each pair."""
+    return [float(np.median(pair["harness"]) / np.median(pair["bare"])) for pair in pairs]
+
+
+def fidelity(folder: Path) -> list[Figure]:
+    """Compare the harness's hot loop with a bare loop, alternating in chunks inside this process."""
+    model = layered(folder, 75)
+    session = session_of(model.path)
+    by_hand, names = session.infer.func.__self__, list(session.outputs)
+
+    def bare(feeds: Any, count: int) -> list[int]:  # as one would write it
+        samples = []
+        for _ in range(count):
+            feed = next(feeds)
+            begin = time.perf_counter_ns()
+            by_hand.run(names, feed)
+            samples.append(time.perf_counter_ns() - begin)
+        return samples
+
+    pairs = alternating(session, pool(session.inputs, read_arrays(model.rows / "inputs"), 1, 64), bare, CHUNK)
     p99 = [float(pair["harness"][int(CHUNK * 0.99)] / pair["bare"][int(CHUNK * 0.99)]) for pair in pairs]
-    return [
-        median(f"p50 of {model.name}, hot loop ÷ bare loop, same process and session", p50, 0.98, 1.02),
-        median("p99, the same", p99, 0.9, 1.1),
-    ]
+    name = f"p50 of {model.name}, hot loop ÷ bare loop, same process and session"
+    return [median(name, p50_ratios(pairs), 0.98, 1.02), median("p99, the same", p99, 0.9, 1.1)]
 
 
 def floor(count: int) -> list[int]:

@@ -10,15 +10,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from edge import fidelity_of_edge
 from figure import Figure, text
 from loop import fidelity, large_analysis, parent_cpu, recording
 from rounds import fidelity_in_rounds, fidelity_of_threads
 from runs import digits, sizes, slow_models
-from starts import command_line, starts
+from starts import command_line, limited_starts, starts
 from turns import handover, slices, twins
 
 FIGURES: dict[str, Callable[[Path], list[Figure]]] = {
     "loop": fidelity,
+    "edge": fidelity_of_edge,
     "recording": recording,
     "parent": parent_cpu,
     "help": command_line,
@@ -26,6 +28,7 @@ FIGURES: dict[str, Callable[[Path], list[Figure]]] = {
     "slices": slices,
     "handover": handover,
     "starts": starts,
+    "limits": limited_starts,
     "rounds": fidelity_in_rounds,
     "threads": fidelity_of_threads,
     "twins": twins,

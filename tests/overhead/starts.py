@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from figure import Figure, median
 from made import Model, layered, torch_cnn, trial
 
-from harness.launch.base import Terms, run_job
+from harness.evidence.folder import read_events
+from harness.launch.base import Launcher, Terms, run_job
+from harness.launch.means import find
 from harness.launch.process import ProcessLauncher
+from harness.spec.target import Limits
+from harness.spec.wire import Trial
 
 _SHORT_S = 0.01
+_LIMITS = Limits(cpus=1.5, memory_mib=1024)
+"""A quota (and from three CPUs on a set of CPUs) that one thread does not use up, and memory enough."""
 
 
 def starts(folder: Path, repetitions: int = 5) -> list[Figure]:
@@ -45,6 +53,46 @@ def _walls(model: Model, folder: Path, repetitions: int) -> tuple[list[float], l
                 if number >= 0:
                     walls[place].append(time.perf_counter() - begin)
     return walls
+
+
+def limited_starts(folder: Path, repetitions: int = 40) -> list[Figure]:
+    """Compare how long a trial takes to begin with limits that cgroups enforce and without, alternating."""
+    means = find()
+    if means.missing:
+        said = "; ".join(f"{name}: {why}" for name, why in means.missing.items())
+        return [Figure("limits: unavailable here", math.nan, "ms", 0, -math.inf, math.inf, note=said)]
+    model, plain, limited = layered(folder, 10), Terms(folder), Terms(folder, _LIMITS)
+    figures = []
+    for fresh in (False, True):
+        job, more, walls = trial(model, _SHORT_S, fresh=fresh), [], []
+        with ProcessLauncher().block([(job, plain), (job, limited)]) as ready:
+            for number in range(-1, repetitions):
+                order = (plain, limited) if number % 2 else (limited, plain)
+                names = [folder / f"limits-{fresh}-{number}-{place}" for place in range(2)]
+                own = {terms: _begun(ready, name, job, terms) for name, terms in zip(names, order, strict=True)}
+                if number >= 0:
+                    more.append(own[limited].begun_ms - own[plain].begun_ms)
+                    walls.append(own[limited].wall_ms - own[plain].wall_ms)
+        said = f"to its whole wall time: {np.median(walls):.1f} ms (median)"
+        name = f"limits add to the start of a {'fresh process' if fresh else 'fork'}"
+        figures.append(median(name, more, -math.inf, 3.0, "ms", note=said))
+    return figures
+
+
+class _Took(NamedTuple):
+    """From asking for a trial to its first mark, and to its end, its cgroup removed (ms)."""
+
+    begun_ms: float
+    wall_ms: float
+
+
+def _begun(launcher: Launcher, folder: Path, job: Trial, terms: Terms) -> _Took:
+    folder.mkdir()
+    begin = time.perf_counter_ns()
+    outcome = run_job(launcher, folder, job, terms)
+    end = time.perf_counter_ns()
+    assert outcome.status == "ok", outcome.message
+    return _Took((read_events(folder)[0][0].t_ns - begin) / 1e6, (end - begin) / 1e6)
 
 
 def command_line(folder: Path, times: int = 9) -> list[Figure]:

@@ -70,6 +70,14 @@ def test_a_cell_of_slow_requests_rests_in_some_rounds():
     assert (turn.seconds, turn.every) == (0.5, 20)
 
 
+def test_a_cell_under_a_quota_has_turns_of_ten_periods_and_the_cost_of_them():
+    quota = Speed(requests_s={"one": 0.001, "many.b1": 0.001, "many.b8": 0.004}, settle_s=0.1)
+    job, turn = made(record_of(), 0.1, 1.0, speed=quota)
+    assert (turn.seconds, job.turn_s, job.scenarios[0].seconds) == (1.0, 1.0, 1.0)
+    assert made(record_of(), 1.0, 1.0, speed=quota)[1] == (1.0, 40)
+    assert cost_of(quota, "one", 500, 0.25) == plan.Cost(0.25, 0.001, 2.0, 500, 1.0)
+
+
 @pytest.mark.parametrize(
     ("options", "limits", "pinned"),
     [

@@ -119,7 +119,7 @@ def test_all_cells_of_a_block_take_turns_with_each_other(suite, monkeypatch):
     monkeypatch.setattr(blocks, "take_turns", seen)
     folder, record = suite({"a": 1.0, "b": 1.5, "c": 2.0}, most=3)
     run(folder, raced(record, "off"), TakesTurns())
-    assert [tuple(names) for names in sat] == [groups[0] for groups in groups_of(folder)]
+    assert [sorted(names) for names in sat] == [sorted(groups[0]) for groups in groups_of(folder)]
     assert all(sorted(names) == ["a@anywhere", "b@anywhere", "c@anywhere"] for names in sat) and len(sat) == 3
 
 
@@ -166,7 +166,7 @@ def test_a_block_says_how_often_each_cell_takes_a_turn(suite, monkeypatch):
     monkeypatch.setattr(blocks, "take_turns", seen)
     folder, record = suite({"fast": 1.0, "slow": 200.0}, most=3, seconds=2.0, budget=30.0)
     run(folder, raced(record, "off"), TakesTurns())
-    assert 1 <= rests["fast"] < 1.5 and rests["slow"] > 3
+    assert 1 <= rests["fast"] < 2.5 and rests["slow"] > 3
     job = read_job(trial_folder(folder, "slow@anywhere", 0))
     (window,) = read_outcome(trial_folder(folder, "slow@anywhere", 0)).windows
     assert window.rounds == round(job.scenarios[0].seconds / job.turn_s) == window.samples

@@ -27,6 +27,7 @@ COSTS = st.builds(
     request_s=st.floats(1e-5, 20.0),
     others_s=st.floats(0.0, 20.0),
     needed=st.integers(1, 20_000),
+    least_s=st.just(0.0) | st.floats(0.0, 20.0),
 )
 FIELDS = st.lists(COSTS, min_size=1, max_size=12).map(lambda costs: {f"c{i}": cost for i, cost in enumerate(costs)})
 WINDOWS = st.builds(Windows, first_s=st.floats(0.01, 10.0), others_s=st.floats(0.0, 10.0))
@@ -81,6 +82,13 @@ def test_the_cost_of_a_trial_in_literal_numbers():
     assert A_SECOND.cost_s(QUICK, 4.0) == pytest.approx(0.5 + 1.12 * (4.0 + 2.0)), "only the first scenario grows"
     slow = Cost(setup_s=5.0, request_s=10.0, others_s=30.0, needed=500)
     assert A_SECOND.cost_s(slow, 0.1) == pytest.approx(5.0 + 1.12 * (2 * 10.0 + 30.0)), "two requests at the least"
+
+
+def test_a_window_under_a_quota_costs_a_turn_at_least():
+    quota = QUICK._replace(least_s=1.0)
+    assert A_SECOND.cost_s(quota, 0.1) == pytest.approx(0.5 + 1.12 * (1.0 + 0.2))
+    assert A_SECOND.cost_s(quota, 4.0) == A_SECOND.cost_s(QUICK, 4.0)
+    assert plan.turn(3.0, 1.0, 0.001, 1.0) == plan.Turn(1.0, 50 / 3)
 
 
 def test_the_number_of_blocks_in_literal_numbers():

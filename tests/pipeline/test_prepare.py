@@ -172,9 +172,9 @@ def again(runs, **changed):
     return runs.said, cell.variant
 
 
-def test_other_options_are_converted_anew(runs):
+def test_other_options_are_converted_anew_where_they_are_taken(runs):
     said, variant = again(runs, latency_ms=3.0)
-    assert f"converting m: {STEPS[-1]}" in said
+    assert said == [f"converting m: {STEPS[-1]}"], "the draft takes no options"
     assert (runs.folder / variant.path).read_text() == "seed = 7\nlatency_ms = 3.0\n"
 
 
@@ -234,6 +234,31 @@ KEYED = {
 def test_what_decides_a_conversion_is_in_its_key(changed):
     assert cache_key(**KEYED) == cache_key(**KEYED)
     assert cache_key(**{**KEYED, **changed}) != cache_key(**KEYED)
+
+
+def test_other_code_of_the_plug_in_has_another_key(runs):
+    """Its defaults and what it does are in its code; nothing has to be counted up by hand."""
+    before = cache_key(**KEYED)
+    (module,) = (runs.base / "site").glob("*.py")
+    module.write_text(module.read_text().replace("1.0)", "1.5)"))
+    assert cache_key(**KEYED) != before
+
+
+def test_code_of_a_package_is_all_of_its_modules(tmp_path, monkeypatch):
+    """A conversion's helpers stand beside it; the package is not imported for that."""
+    package, info = tmp_path / "packaged_sketches", tmp_path / "packaged-1.0.dist-info"
+    package.mkdir()
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: packaged\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[harness.conversions]\ninner-to-outer = packaged_sketches.inner:Inner\n")
+    (package / "__init__.py").write_text("raise AssertionError('imported')\n")
+    (package / "inner.py").write_text("")
+    (package / "helper.py").write_text("steps = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    keyed = {**KEYED, "conversion": "inner-to-outer"}
+    before = cache_key(**keyed)
+    (package / "helper.py").write_text("steps = 2\n")
+    assert cache_key(**keyed) != before
 
 
 def test_another_version_of_the_plug_in_has_another_key(runs):

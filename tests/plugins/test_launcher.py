@@ -20,7 +20,7 @@ def test_a_target_names_the_launcher_that_starts_its_jobs(bench, fake) -> None:
         assert launched["launcher"] == name
         assert launched["wall_ns"] > 0 and launched["host"]["cpus"] >= 1
     trial = done.read("cells/m@place/trial-01/outcome.json")
-    assert trial["launched"]["resources"]["limits"] == {"cpus": "not enforced; 1 threads"}
+    assert set(trial["launched"]["resources"]["limits"]) == {"cpus"}
     assert done.read("prepare/dataset/outcome.json")["launched"]["launcher"] == "process"
 
 

@@ -251,6 +251,7 @@ def test_every_cell_says_which_variant_ran(ranked, tmp_path):
         digest="abcdef0123456789ff",
         bytes=12_345,
         steps=("pt2-to-onnx", "onnx.fp32-to-onnx.int8"),
+        options={"method": "static", "per_channel": True, "percentile": 99.9},
         parity=ParityReport(rows=256, max_abs_diff=0.0123, top1_agreement=0.987),
     )
     cells = {
@@ -261,7 +262,8 @@ def test_every_cell_says_which_variant_ran(ranked, tmp_path):
     write_json(tmp_path / "prepare.json", Prepared(cells=cells))
     said = report(ranked._replace(folder=tmp_path)).split("## Variants")[1].split("##")[0].strip().splitlines()
     assert said == [
-        "- `a@box`: onnx in int8, by pt2-to-onnx, onnx.fp32-to-onnx.int8; 12,345 bytes; SHA-256 `abcdef0123456789…`; "
+        "- `a@box`: onnx in int8, by pt2-to-onnx, onnx.fp32-to-onnx.int8; method = static, per_channel = true, "
+        "percentile = 99.9; 12,345 bytes; SHA-256 `abcdef0123456789…`; "
         "differs from its original by at most 0.012, the same top-1 class in 98.70% (256 rows)",
         "- `b@box`: as given; SHA-256 `1234…`",
     ]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.runtimes.base import Hint, Tensor
-from harness.runtimes.layout import fixed_batch, settle
+from harness.runtimes.layout import fixed_batch, most_rows, settle
 
 F32, I64 = np.dtype("float32"), np.dtype("int64")
 
@@ -53,3 +53,9 @@ def test_the_axis_of_rows(inputs, axes, fixed) -> None:
 def test_a_recurrent_operator_tells_its_batch() -> None:
     (x,) = settle(tensors(x=("x_0", "x_1", 8)), {"x": Hint(batch=1)})
     assert x.axis == 1
+
+
+def test_the_tightest_bound_on_rows_counts_and_survives_the_layout():
+    inputs = [Tensor(name, F32, ("batch", 3), most=most) for name, most in (("x", 64), ("y", 8), ("z", None))]
+    assert most_rows(inputs) == most_rows(settle(inputs)) == 8
+    assert most_rows(inputs[2:]) is None and fixed_batch(inputs) is None

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from harness.runtimes.base import load_runtime
+from harness.spec import plugins
 from harness.spec.target import Target
 from harness.spec.wire import CheckTarget
 from harness.worker.target import check_target
@@ -14,12 +15,12 @@ from harness.worker.target import check_target
 def test_listing_names_imports_no_runtime(tmp_path):
     program = (
         "import sys; from harness.spec import plugins; names = plugins.names('runtimes'); "
-        "print(*names); sys.exit(' '.join({'torch', 'onnxruntime', 'harness.runtimes.torch', "
-        "'harness.runtimes.onnxruntime', 'harness.runtimes.fake'} & set(sys.modules)) or 0)"
+        "print(*names); sys.exit(' '.join({'torch', 'onnxruntime', 'openvino', 'executorch', "
+        "'harness.runtimes.torch', 'harness.runtimes.onnxruntime', 'harness.runtimes.fake'} & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert {"onnxruntime", "torch", "fake"} <= set(done.stdout.split())
+    assert {"onnxruntime", "torch", "openvino", "executorch", "fake"} <= set(done.stdout.split())
 
 
 def test_an_unknown_runtime_lists_those_there_are():
@@ -65,8 +66,27 @@ def test_a_check_says_what_is_wrong_or_missing(fields, status, said):
     assert said in outcome.message
 
 
-def test_a_runtime_that_cannot_be_imported_is_unavailable(monkeypatch):
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    outcome = asked(runtime="onnxruntime")
+@pytest.mark.parametrize(("runtime", "brought_by"), [("onnxruntime", "onnx"), ("openvino", "openvino")])
+def test_a_runtime_that_is_not_installed_is_unavailable_and_says_what_brings_it(monkeypatch, runtime, brought_by):
+    monkeypatch.setitem(sys.modules, runtime, None)
+    outcome = asked(runtime=runtime)
     assert outcome.status == "unavailable"
-    assert "onnxruntime" in outcome.message
+    assert runtime in outcome.message
+    assert outcome.message.endswith(f": pip install 'harness-bench[{brought_by}]'")
+
+
+def test_a_runtime_that_is_installed_and_broken_says_only_that(monkeypatch):
+    def broken():
+        raise ImportError("libtbb.so: cannot open shared object file", name="openvino")
+
+    monkeypatch.setattr("harness.runtimes.openvino._library", broken)
+    assert asked(runtime="openvino").message == "libtbb.so: cannot open shared object file"
+
+
+def test_an_extra_is_found_by_the_package_that_it_requires():
+    found = {name: plugins.extra("runtimes", name, name) for name in ("onnxruntime", "torch", "openvino", "executorch")}
+    wanted = {"onnxruntime": "onnx", "torch": "torch", "openvino": "openvino", "executorch": "executorch"}
+    assert found == {name: f"harness-bench[{extra}]" for name, extra in wanted.items()}
+    assert plugins.extra("conversions", "sklearn-to-onnx", "scikit_learn") == "harness-bench[evaluate]"
+    assert plugins.extra("runtimes", "fake", "no_such_package") is None
+    assert plugins.extra("runtimes", "no-such-plug-in", "torch") is None

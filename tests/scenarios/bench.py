@@ -15,7 +15,7 @@ from harness.spec.diagnostics import Diagnostic
 from harness.spec.suite import Candidate
 from harness.spec.target import Target
 from harness.spec.variant import Variant
-from harness.spec.wire import Trial, WarmUpRule, Window
+from harness.spec.wire import Resources, Trial, WarmUpRule, Window
 
 MS = 1_000_000
 
@@ -32,6 +32,7 @@ class FakeBench:
         self,
         cost: Callable[[int], int] = lambda rows: MS,
         fixed_batch: int | None = None,
+        most_rows: int | None = None,
         times: Iterable[int] | None = None,
         read_ns: int = 0,
         shared: bool = False,
@@ -39,6 +40,7 @@ class FakeBench:
         turn_s: float = 0.025,
         row_ns: float = MS,
         warm_up: WarmUpRule | None = None,
+        settle_s: float = 0.0,
         device_ns: int | None = None,
     ) -> None:
         self.job = Trial(
@@ -48,8 +50,9 @@ class FakeBench:
             scenarios=(),
             turn_s=turn_s,
             warm_up=warm_up or WarmUpRule(),
+            resources=Resources(settle_s=settle_s),
         )
-        self.fixed_batch, self.row_ns, self.device_ns = fixed_batch, row_ns, None
+        self.fixed_batch, self.most_rows, self.row_ns, self.device_ns = fixed_batch, most_rows, row_ns, None
         self.now, self.calls, self.asked = 0, 0, []
         self.steps: list[tuple[str, int]] = []
         self.windows: list[Window] = []

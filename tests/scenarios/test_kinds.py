@@ -132,6 +132,20 @@ def test_offline_leaves_out_batches_of_which_one_takes_longer_than_the_scenario_
     assert nothing_else.asked == [8], "the smallest is always measured"
 
 
+@pytest.mark.parametrize(
+    ("most", "asked", "left_out"), [(16, [1, 4, 16], []), (8, [1, 4], [16]), (2, [1], [4, 16]), (None, [1, 4, 16], [])]
+)
+def test_batches_larger_than_the_model_takes_are_left_out_and_said(most, asked, left_out) -> None:
+    bench = executed(many(), most_rows=most)
+    assert bench.asked == asked
+    assert [note.data for note in bench.notes] == [{"sizes": left_out}] * bool(left_out)
+    assert all(f"the model takes {most} rows at most" in note.message for note in bench.notes)
+
+
+def test_where_all_batches_are_too_large_the_largest_that_fits_is_measured() -> None:
+    assert executed(many(batch_sizes=(32, 64)), most_rows=8).asked == [8]
+
+
 def test_offline_counts_the_best_batch_size(tmp_path: Path) -> None:
     scenario = many(max_samples=500)
     bench = executed(scenario, cost=lambda rows: (9 + rows) * MS)

@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.scenarios.closed_loop import Length, durations, measure, run_window, settling, timed, warm_up
+from harness.scenarios.closed_loop import (
+    Length,
+    durations,
+    length_of,
+    measure,
+    run_window,
+    settling,
+    timed,
+    warm_up,
+)
 from harness.spec.wire import WarmUpRule
 from harness.worker.trial import quiet_gc
 
@@ -159,6 +168,60 @@ def test_uncounted_requests_are_in_no_array_and_others_time_is_in_no_latency():
     assert (durations(found.stamps) == MS).all()
     starts = found.stamps[:, 0]
     assert (starts[25::25] - (starts[24:-1:25] + MS) == 79 * MS).all(), "another's turn and one request lie between"
+
+
+class Throttled(FakeBench):
+    """A model of 5 ms of CPU time under a quota of 50 ms in each 100 ms, which others' turns leave unused."""
+
+    def __init__(self, **how) -> None:
+        super().__init__(shared=True, others_ns=230 * MS, settle_s=0.1, **how)
+        self.period, self.used, self.begun = -1, 0, []
+
+    def next_turn(self) -> bool:
+        self.period = -1
+        return super().next_turn()
+
+    def infer(self, feed: int) -> None:
+        self.calls += 1
+        left = 5 * MS
+        while left:
+            if (now := self.now // (100 * MS)) != self.period:
+                self.period, self.used = now, 0
+            room = min(left, 50 * MS - self.used, (self.period + 1) * 100 * MS - self.now)
+            self.now, self.used, left = self.now + room, self.used + room, left - room
+            if self.used >= 50 * MS and left:
+                self.now = (self.period + 1) * 100 * MS
+
+
+def test_under_a_quota_a_turn_counts_when_its_first_period_is_over():
+    bench = Throttled()
+    found = window(bench, seconds=3.0, turn_s=1.0, median_ns=5 * MS)
+    latency = durations(found.stamps)
+    assert found.rounds.max() == 2 and len(latency) / (latency.sum() / 1e9) == pytest.approx(100, rel=0.03)
+    assert np.quantile(latency, 0.5) == 5 * MS and np.quantile(latency, 0.95) >= 50 * MS
+    settled = [count for step, count in bench.steps if step == "turn"]
+    assert all(10 <= count <= 20 for count in settled) and found.uncounted == sum(settled)
+
+
+def test_without_settling_a_short_turn_looks_like_a_whole_core():
+    """What the rule is for: the same model in turns of 25 ms."""
+    bench = Throttled()
+    bench.job = FakeBench().job
+    latency = durations(window(bench, seconds=0.5, turn_s=0.025, median_ns=5 * MS).stamps)
+    assert latency.max() == 5 * MS
+
+
+@pytest.mark.parametrize(
+    ("seconds", "turn_s", "settle_s", "length"),
+    [
+        (0.5, 0.025, 0.0, Length(0.5, 0.025, MANY)),
+        (0.5, 1.0, 0.1, Length(1.0, 1.0, MANY)),
+        (3.0, 1.0, 0.1, Length(3.0, 1.0, MANY)),
+        (0.1, 0.025, 0.1, Length(0.2, 0.2, MANY)),
+    ],
+)
+def test_a_window_under_a_quota_holds_a_turn(seconds, turn_s, settle_s, length):
+    assert length_of(FakeBench(turn_s=turn_s, settle_s=settle_s).job, seconds, MANY) == length
 
 
 def test_a_slow_model_has_a_turn_for_each_request():

@@ -80,7 +80,7 @@ def test_the_evidence_is_the_same(tmp_path, launched):
 
 
 def test_a_virtual_trial_says_the_same_whoever_ran_it(tmp_path, launched):
-    timeless = {"load_ns": 0, "duration_ns": 0, "memory": None, "scheduling": SchedulingCounters()}
+    timeless = {"load_ns": 0, "duration_ns": 0, "begin_ns": 0, "memory": None, "scheduling": SchedulingCounters()}
     timeless |= {"launched": None, "pids": (), "spent": {}, "files": {}}
     ours, theirs = (msgspec.structs.replace(outcome, **timeless) for outcome in launched(job_of(tmp_path)))
     assert ours == theirs

@@ -11,15 +11,19 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.errors import EvidenceError
-from harness.launch.environment import grant
+from harness.launch.cgroup import texts
+from harness.launch.limits import CONTROLLERS, Means, Quota, decide
 from harness.pipeline import plan
 from harness.pipeline.progress import Silent
 from harness.score.rank import rank
-from harness.selftest import order, prove, races
+from harness.selftest import order, prove, quota, races
 from harness.selftest.records import Finding, Setting, at_least, at_most
+from harness.spec.wire import Resources
 from harness.stats.pooled import pooled_quantile
 from harness.stats.quantiles import Quantile, summarise
 from harness.stats.racing import race
+
+from ..launch.limited import require
 
 SIZES = {20: 6, 30: 10, 45: 45, 120: 40, 150: 150, 300: 300, 400: 400}
 
@@ -74,9 +78,15 @@ def min_max(entries, policy, **how):
     return rank(entries, msgspec.structs.replace(policy, objectives=policy.objectives | scales), **how)
 
 
-def no_limit(limits):
+def no_limit(limits, *where):
     """Grant everything but a memory limit."""
-    return msgspec.structs.replace(grant(limits), memory_limit_bytes=None)
+    return decide(msgspec.structs.replace(limits, memory_mib=None), *where)
+
+
+def twice(by, folder, controller, setting):
+    """Set a quota to twice of what it should be."""
+    doubled = Quota(2 * setting.quota_us, setting.period_us) if isinstance(setting, Quota) else setting
+    return texts(by, folder, controller, doubled)
 
 
 def blind(*args):
@@ -114,7 +124,8 @@ BROKEN = {
     "variances are not moderated": ("family", [("harness.stats.pairs.moderate", own_only)]),
     "the ranking does not count its pairs": ("family", [("harness.stats.ranksets._could_err", lambda better: 2)]),
     "turns on a host are taken for independent": ("two-state host", [("harness.stats.pooled.half_width", narrow)]),
-    "the memory limit is not enforced": ("OOM", [("harness.launch.process.grant", no_limit)]),
+    "the memory limit is not enforced": ("OOM", [("harness.launch.means.decide", no_limit)]),
+    "the quota is not what the target says": ("quota", [("harness.launch.cgroup.texts", twice)]),
     "MB are taken for MiB": ("memory", [("harness.analyse.cold._MIB", 1_000_000)]),
     "scores are scaled over the field": ("rank invariance", [("harness.selftest.order.rank", min_max)]),
     "a slow host is overlooked": ("noise warnings", [("harness.stats.disturbed.KERNEL_RATIO", 3.0)]),
@@ -134,10 +145,55 @@ BROKEN = {
 @pytest.mark.parametrize("fault", BROKEN)
 def test_a_broken_instrument_fails(fault, monkeypatch):
     name, changes = BROKEN[fault]
+    if name == "quota":
+        require("cpu")
     for where, what in changes:
         monkeypatch.setattr(where, what)
     found = verdicts(name)
+    if name == "quota" and not found[0].available:
+        pytest.skip(found[0].found)
     assert not all(finding.passed for finding in found), found
+
+
+@pytest.mark.parametrize(
+    ("wall_s", "cpu_s", "waited_s", "passed", "available"),
+    [
+        (2.0, 1.0, 0.0, True, True),
+        (2.08, 1.0, 0.01, True, True),
+        (2.15, 1.0, 0.01, False, True),
+        (1.85, 1.0, 0.01, False, True),
+        (2.4, 1.0, 0.4, True, False),
+        (2.0, 1.0, 0.4, True, False),
+        (1.5, 1.0, 0.4, False, True),
+    ],
+)
+def test_a_quota_on_a_busy_host_shows_only_whether_it_is_broken(wall_s, cpu_s, waited_s, passed, available):
+    time = quota.Time(wall_s * 1e9, cpu_s * 1e9, waited_s * 1e9)
+    found = quota.judged(time, Resources(settle_s=0.1, limits={"cpus": "by a cgroup"}))
+    assert (found.passed, found.available) == (passed, available), found.found
+    none = quota.judged(time, Resources(limits={"cpus": "not enforced: no cgroup"}))
+    assert (none.passed, none.available, none.found) == (True, False, "unavailable: not enforced: no cgroup")
+
+
+def test_memory_of_cgroups_is_looked_at_too(monkeypatch):
+    require("memory")
+    found = {finding.test: finding for finding in verdicts("memory")}
+    assert found["memory, own cgroup"].available and "n = 1 each" in found["memory, own cgroup"].found
+    monkeypatch.setattr("harness.selftest.memory._MIB", 1_000_000)
+    found = {finding.test: finding.passed for finding in verdicts("memory")}
+    assert found == {"memory": True, "memory, own cgroup": False}
+
+
+def test_what_this_machine_cannot_enforce_is_said_and_fails_nothing(monkeypatch):
+    from harness.selftest.show import proof_table
+
+    monkeypatch.setattr("harness.launch.means.find", lambda: Means({}, dict.fromkeys(CONTROLLERS, "nothing here")))
+    for name, wanted in (("quota", ["quota"]), ("memory", ["memory, own cgroup"])):
+        found = verdicts(name)
+        assert all(finding.passed for finding in found)
+        missing = [finding for finding in found if not finding.available]
+        assert [finding.test for finding in missing] == wanted and "unavailable" in missing[0].found
+        assert "unavailable" in next(iter(proof_table(missing).columns[4].cells))
 
 
 def test_a_check_that_breaks_down_has_failed():

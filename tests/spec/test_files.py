@@ -94,6 +94,17 @@ def test_nearer_folders_win_over_the_package(tmp_path, monkeypatch):
     ("text", "said"),
     [
         ("[limits]\ncpus = 0", "limits.cpus: must be > 0, is 0"),
+        ("[limits]\ncpu_period_ms = 0", "limits.cpu_period_ms: must be >= 1, is 0"),
+        ("[limits]\ncpu_period_ms = 1001", "limits.cpu_period_ms: must be <= 1000, is 1001"),
+        ("[limits]\nmemory_above_baseline_mib = 0", "limits.memory_above_baseline_mib: must be >= 1, is 0"),
+        (
+            "[limits]\nmemory_mib = 64\nmemory_above_baseline_mib = 64",
+            "limits: memory_mib and memory_above_baseline_mib are both given (give one of them)",
+        ),
+        (
+            "[limits]\ncpus = 0.005",
+            "limits.cpus: 0.005 CPUs are 0.5 ms of each 100 ms; Linux needs 1 ms (raise cpus or cpu_period_ms)",
+        ),
         ("[limits]\nmemory_mib = -1", "limits.memory_mib: must be >= 1, is -1"),
         ("[limits]\nmemory = 1", "limits.memory: unknown key (did you mean 'memory_mib'?)"),
         ('name = "a/b"', "name: 'a/b' is not a name (letters, digits, '.', '_' and '-')"),

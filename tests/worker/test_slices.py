@@ -156,9 +156,44 @@ def test_the_kernel_is_the_fastest_of_its_runs():
     assert module.kernel_ns(lambda: next(stamps)) == 60_000
 
 
-def test_files_are_closed():
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"nr_periods 4\nnr_throttled 2\nthrottled_time 7000\nnr_bursts 0\nburst_time 0\n",
+        b"usage_usec 9\nuser_usec 5\nsystem_usec 4\nnr_periods 4\nnr_throttled 2\nthrottled_usec 7\n",
+    ],
+)
+def test_time_held_back_is_read_in_both_versions(text):
+    assert module.throttled_ns(text) == 7_000
+
+
+def test_what_a_quota_holds_back_is_no_delay_of_the_hosts(monkeypatch, tmp_path):
+    """Of 20 ms that it waited, a quota held it back for 15; another time for more than it waited, on two CPUs."""
+    stat = tmp_path / "cpu.stat"
+    stat.write_text("throttled_usec 0\n")
+    slices = Slices(cpu_stat=str(stat))
+    for waited, held in ((20, 15), (5, 8)):
+        monkeypatch.setattr(slices._delay, "read", lambda: 0)
+        stat.write_text("throttled_usec 0\n")
+        slices.resume()
+        monkeypatch.setattr(slices._delay, "read", lambda waited=waited: waited * MS)
+        stat.write_text(f"throttled_usec {held * 1000}\n")
+        slices.pause()
+    assert slices.rows()[:, COLUMN["delay_ns"]].sum() == 5 * MS
+    slices.close()
+
+
+def test_a_quota_that_does_not_tell_leaves_the_delay_unknown(tmp_path):
+    slices = Slices(cpu_stat=str(tmp_path / "gone"))
+    slices.resume()
+    slices.pause()
+    assert slices.rows()[0, COLUMN["delay_ns"]] == UNKNOWN
+
+
+def test_files_are_closed(tmp_path):
+    (tmp_path / "cpu.stat").touch()
     before = len([*Path("/proc/self/fd").iterdir()])
-    slices = Slices()
+    slices = Slices(cpu_stat=str(tmp_path / "cpu.stat"))
     slices.close()
     slices.close()
     assert len([*Path("/proc/self/fd").iterdir()]) == before

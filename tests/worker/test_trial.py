@@ -7,8 +7,10 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import pytest
 
 from harness.evidence.folder import SLICE_COLUMNS, read_requests
+from harness.runtimes.fake import FakeSession
 from harness.scenarios.offline import Offline
 from harness.scenarios.single_stream import SingleStream
 from harness.spec.wire import Outcome, Trial
@@ -25,6 +27,12 @@ def done(folder: Path, job: Trial) -> Outcome:
     outcome = do_job(job, folder, folder.parent)
     assert outcome.status == "ok", outcome.message
     return outcome
+
+
+def test_what_a_session_says_of_itself_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeSession, "facts", lambda session: {"fake.threads": 3}, raising=False)
+    settings = done(tmp_path / "t", trial_of(tmp_path / "t", latency_ms=1.0)).settings
+    assert settings["fake.threads"] == 3 and settings["turn_s"] == 0.025
 
 
 def test_every_moment_of_a_trial_has_a_purpose(tmp_path: Path) -> None:
