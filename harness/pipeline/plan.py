@@ -8,6 +8,7 @@ import numpy as np
 from scipy import special
 
 from harness.spec.suite import Suite
+from harness.spec.wire import SLOW_S
 
 BLOCKS, QUICK_BLOCKS = 5, 3
 """How many blocks windows are sized for, at least."""
@@ -19,9 +20,9 @@ FIRST_LOOK = 3
 SHORTEST = 0.1
 """The fraction of a scenario's seconds from which on a window is worth its process."""
 LEAST_REQUESTS = 2
-FEW, SLOW_S, VERY_SLOW_S = 16, 0.02, 0.1
-"""A turn holds 16 requests, so that the first, which finds the caches filled by others, is one of few that are left
-out. From 20 ms on none is left out, and 4 requests hide what it lost from the median; from 100 ms on one does."""
+FEW, VERY_SLOW_S = 16, 0.1
+"""A turn holds 16 requests, so that the first, which finds the caches filled by others and is left out, is one of many.
+Of slow ones (`SLOW_S`) none is left out, and 4 requests hide what it lost from the median; from 100 ms on one does."""
 TURN_S, SHORTEST_TURN_S, TURNS = 0.025, 0.008, 50
 """A turn is a fiftieth of a window, but between 8 and 25 ms; longer for requests that take longer."""
 PERIODS = 10

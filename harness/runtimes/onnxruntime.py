@@ -89,7 +89,7 @@ class OnnxRuntime:
         return (target.precision,) if target.device == "cpu" else onnx_cuda.precisions(target)
 
     def forkable(self, target: Target) -> bool:
-        """Return True on the CPU: importing starts no threads, they belong to sessions."""
+        """Return True on the CPU: threads that compute belong to sessions; forks do without the one of the import."""
         return target.device == "cpu"
 
     def versions(self) -> dict[str, str]:

@@ -14,6 +14,8 @@ Failure = Literal["oom", "crash", "timeout", "load_error", "input_error", "outpu
 Fact = str | int | float | bool | None
 DISK_FULL = 74
 """Exit status of a child that could not write its evidence (EX_IOERR of sysexits.h)."""
+SLOW_S = 0.02
+"""Requests that take longer (s) are not left out at the start of a turn, and turns need not hold many of them."""
 PARENT_VARIABLE = "HARNESS_PARENT"
 """The environment variable that tells a child which process it must not outlive."""
 

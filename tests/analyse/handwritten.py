@@ -16,16 +16,22 @@ from harness.scenarios.offline import Offline
 from harness.scenarios.single_stream import SingleStream
 from harness.spec.policy import Policy
 from harness.spec.suite import Candidate, Dataset, Suite
-from harness.spec.target import HourlyPrice, Target
+from harness.spec.target import HourlyPrice, Limits, Target
 from harness.spec.wire import Memory, Outcome, Window
 
 MS = 1_000_000
 PRICE = HourlyPrice(usd_per_hour=0.36, source="made up", as_of=date(2026, 8, 1), utilisation=1.0)
 
 
-def run_folder(base: Path, *candidates: str, policy: Policy | None = None, price: HourlyPrice | None = PRICE) -> Path:
+def run_folder(
+    base: Path,
+    *candidates: str,
+    policy: Policy | None = None,
+    price: HourlyPrice | None = PRICE,
+    limits: Limits | None = None,
+) -> Path:
     """Write the records of a run of these candidates on the target `box`."""
-    target = Target(name="box", description="a box", runtime="fake", price=price)
+    target = Target(name="box", description="a box", runtime="fake", price=price, limits=limits or Limits())
     suite = Suite(
         name="by-hand",
         description="evidence written by a test",

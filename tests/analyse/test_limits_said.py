@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+
 from harness.analyse.notes import notes_of
 from harness.analyse.reader import open_run
+from harness.analyse.remarks import remarked
 from harness.evidence.run import RaceRecord
 from harness.report.sections import limits
+from harness.spec.policy import Policy
+from harness.spec.target import Limits
 from harness.spec.wire import Launched, Memory, Resources
 
-from .handwritten import cold, run_folder
+from .handwritten import cold, run_folder, trial
 
 MIB = 1 << 20
 WORDS = {"cpus": "not enforced: no cgroup", "memory_mib": "cgroup v1, memory"}
@@ -53,3 +58,16 @@ def test_the_report_says_nothing_of_a_target_without_limits(tmp_path):
     run = run_folder(tmp_path, "a")
     cold(run, "a", 1, launched=Launched(launcher="process", wall_ns=1))
     assert limits(run, open_run(run).cells) == ""
+
+
+@pytest.mark.parametrize(
+    ("scale", "said"), [(1.0, []), (0.25, ["emulated: 25% of a core here stands for one there (k)"])]
+)
+def test_a_row_says_that_its_core_is_emulated(tmp_path, scale, said):
+    run = run_folder(tmp_path, "a", limits=Limits(cpus=1.0, cpu_scale=scale, cpu_scale_source="k"))
+    for block in range(2):
+        trial(run, "a", block, {"interactive": [1.0] * 20})
+    reader = open_run(run)
+    (entry,) = remarked(reader.entries(Policy()), reader, Policy())
+    found = [each for each in entry.diagnostics if each.code == "emulated"]
+    assert [each.message for each in found] == said and all(each.severity == "warning" for each in found)

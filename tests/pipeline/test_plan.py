@@ -17,6 +17,7 @@ from harness.scenarios.closed_loop import Length
 from harness.scenarios.single_stream import SingleStream
 from harness.spec.suite import Budget, Candidate, Suite
 from harness.spec.target import Target
+from harness.spec.wire import SLOW_S
 
 NAMES = st.lists(st.text("abc@", min_size=1, max_size=4), min_size=1, max_size=8, unique=True)
 SEEDS = st.integers(0, 2**32)
@@ -212,7 +213,7 @@ def test_a_cell_sees_the_same_moments_as_the_typical_one(window_s, typical_s, re
 @given(SECONDS, st.floats(1e-5, 20.0))
 def test_a_turn_is_a_fiftieth_of_the_window_but_holds_some_requests(window_s, request_s):
     turn = plan.turn(window_s, window_s, request_s)
-    requests = plan.FEW if request_s <= plan.SLOW_S else 4 if request_s <= plan.VERY_SLOW_S else 1
+    requests = plan.FEW if request_s <= SLOW_S else 4 if request_s <= plan.VERY_SLOW_S else 1
     assert turn.seconds >= min(window_s, requests * request_s) * (1 - 1e-9)
     plain = min(plan.TURN_S, max(plan.SHORTEST_TURN_S, window_s / plan.TURNS))
     assert turn.seconds <= max(1.5 * plain, window_s if window_s < plain else 0.0, requests * request_s) * (1 + 1e-9)

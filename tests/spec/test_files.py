@@ -105,6 +105,15 @@ def test_nearer_folders_win_over_the_package(tmp_path, monkeypatch):
             "[limits]\ncpus = 0.005",
             "limits.cpus: 0.005 CPUs are 0.5 ms of each 100 ms; Linux needs 1 ms (raise cpus or cpu_period_ms)",
         ),
+        ("[limits]\ncpus = 1\ncpu_scale = 2", "limits.cpu_scale: must be <= 1, is 2"),
+        (
+            '[limits]\ncpu_scale = 0.5\ncpu_scale_source = "s"',
+            "limits.cpu_scale: there is no limits.cpus (give it too)",
+        ),
+        (
+            "[limits]\ncpus = 1\ncpu_scale = 0.5",
+            "limits.cpu_scale_source: missing (say which ratio of the kernels of `harness doctor` it is)",
+        ),
         ("[limits]\nmemory_mib = -1", "limits.memory_mib: must be >= 1, is -1"),
         ("[limits]\nmemory = 1", "limits.memory: unknown key (did you mean 'memory_mib'?)"),
         ('name = "a/b"', "name: 'a/b' is not a name (letters, digits, '.', '_' and '-')"),

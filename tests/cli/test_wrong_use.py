@@ -1,0 +1,122 @@
+"""What is typed: mistakes are one message each and leave no run behind; names, durations, help."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .test_cli import SUITE, harness, write_fakes
+
+
+@pytest.fixture
+def fakes(tmp_path: Path) -> Path:
+    return write_fakes(tmp_path)
+
+
+def test_models_of_one_name_are_told_apart():
+    from harness.pipeline.request import _names
+
+    assert _names(["a.onnx", "b.pt2"]) == ["a", "b"]
+    assert _names(["a.onnx", "a.onnx"]) == ["a-1", "a-2"]
+    assert _names(["x/a.onnx", "x/a.pt2"]) == ["x-a.onnx", "x-a.pt2"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run"], "harness run: nothing to run (name a suite, or model files: harness run digits)"),
+        (["run", "digit"], "suite: unknown suite 'digit' (did you mean 'digits'?)"),
+        (["run", "mime.toml"], "mime.toml: no such file (did you mean 'mine.toml'?)"),
+        (["run", "mine.toml", "--target", "cpu-onx"], "--target: unknown target 'cpu-onx' (did you mean 'cpu-onnx'?)"),
+        (["run", "mine.toml", "--budget", "soon"], "--budget: 'soon' is not a duration above 0 (write 90s, 2m or 1h)"),
+        (["run", "mine.toml", "--budget", "0s"], "--budget: '0s' is not a duration above 0 (write 90s, 2m or 1h)"),
+        (
+            ["run", "fast.fake.toml", "mine.toml"],
+            "mine.toml: is not a model file (either one suite, or files ending in",
+        ),
+        (["run", "notes.txt"], "notes.txt: is neither a suite nor a model file (a suite ends in .toml, a model in"),
+        (["run", "fst.fake.toml"], "no such file:"),
+        (["run", "m.joblib"], "is a pickle and is refused"),
+        (["run", "fast.fake.toml", "--dim", "height"], "--dim: 'height' has no name and '=' (write --dim height=320)"),
+        (["run", "fast.fake.toml", "--dim", "h=0"], "--dim: h: '0' is not a size (write --dim h=320)"),
+        (["run", "fast.fake.toml", "--dim", "h=1", "--dim", "h=2"], "--dim: 'h' is given twice"),
+        (
+            ["run", "fast.fake.toml", "--input", "x=1xW"],
+            "--input: x: '1xW' is not an input (write SHAPE:DTYPE, such as",
+        ),
+        (["run", "fast.fake.toml", "--inputs", "rows.npz"], "--inputs: no such file: rows.npz"),
+        (
+            ["run", "fast.fake.toml", "--inputs", "fast.fake.toml", "--dim", "h=1"],
+            "--inputs: rows need no description (leave out --dim and --input)",
+        ),
+        (
+            ["run", "mine.toml", "--dim", "h=1"],
+            "--dim: describes the inputs of bare model files (write it into [dataset]",
+        ),
+        (["run", "--resume", "latest", "--dim", "h=1"], "--resume: a resumed run is completed as it was begun"),
+        (["run", "--resume", "latest", "--quick"], "--resume: a resumed run is completed as it was begun"),
+        (["rank"], "results: no runs yet"),
+        (["rank", "r1"], "results: no run called 'r1'"),
+        (["init", "m.joblib"], "m.joblib: a pickle is refused"),
+        (["init", "gone.onnx"], "gone.onnx: no such file"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_use_is_one_message_and_exit_2(fakes, arguments, said):
+    (fakes / "notes.txt").touch()
+    (fakes / "m.joblib").touch()
+    finished = harness(fakes, *arguments)
+    assert finished.returncode == 2
+    assert finished.stderr.startswith("error: ")
+    assert said in finished.stderr
+    assert finished.stderr.count("\n") == 1
+    assert "Traceback" not in finished.stderr
+    assert not (fakes / "results").exists(), "a wrong command leaves no run behind"
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (("[policy.objectives]", "[policy.objectivs]"), "policy.objectivs: unknown key (did you mean 'objectives'?)"),
+        (("single_stream", "single"), "scenario[0].kind: 'single' is not one of the values (did you mean"),
+        (("target = 0.1", "target = 1000"), "lower is better for 'latency_p50_ms', so target and limit are swapped"),
+        (('targets = ["box', 'targets = ["bx'), "no such file (named by"),
+    ],
+)
+def test_a_wrong_suite_is_one_message_and_exit_2(fakes, harm, said):
+    (fakes / "mine.toml").write_text(SUITE.replace(*harm))
+    finished = harness(fakes, "run", "mine.toml")
+    assert finished.returncode == 2
+    assert said in finished.stderr
+    assert str(fakes) in finished.stderr
+    assert finished.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("text", ["90s", "90", "1.5m", "1.5 min", "0.025h"])
+def test_durations(text):
+    from harness.pipeline.request import seconds
+
+    assert seconds(text) == 90.0
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["rank", "--help"]])
+def test_help_imports_nothing_heavy(tmp_path, arguments):
+    heavy = ("numpy", "pandas", "torch", "matplotlib", "scipy", "onnxruntime", "pyarrow", "harness.runtimes")
+    program = f"""
+import sys
+sys.argv = ["harness", *{arguments!r}]
+from harness.cli.app import main
+try:
+    main()
+except SystemExit as end:
+    found = [name for name in {heavy!r} if name in sys.modules]
+    sys.exit(f"imported: {{found}}" if found or end.code else 0)
+"""
+    finished = subprocess.run(
+        [sys.executable, "-P", "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "Usage" in finished.stdout
