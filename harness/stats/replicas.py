@@ -1,8 +1,8 @@
 """How many replicas serve a load at a latency limit, predicted from the service times of measured processes. Pure.
 
-Users arrive as a Poisson process. "random": a balancer sends each request to any replica, so that each has a queue of its
-own with Poisson arrivals at rate / replicas. "shared": one queue feeds all. Random needs more; real balancers are between
-the two. Each process is simulated by itself, and intervals are over processes, as for measured percentiles.
+Users arrive as a Poisson process. "random": a balancer sends each request to any replica, so that each has a queue of
+its own with Poisson arrivals at rate / replicas. "shared": one queue feeds all. Random needs more; real balancers are
+between the two. Each process is simulated by itself, and intervals are over processes, as for measured percentiles.
 """
 
 import math
