@@ -5,6 +5,7 @@ Each rate is an open loop, looked at as planned; `stats.rates` is the rule. All 
 rule again.
 """
 
+import zlib
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Literal, NamedTuple
@@ -13,26 +14,19 @@ import msgspec
 import numpy as np
 
 from harness.scenarios.base import NS_PER_MS, Bench, MeasuredWindow, ScenarioMetrics
-from harness.scenarios.closed_loop import length_of, run_window
-from harness.scenarios.server import open_window
+from harness.scenarios.closed_loop import WarmUp, length_of, run_window
+from harness.scenarios.open_metrics import read_served
+from harness.scenarios.open_window import OpenWindow, serve_window
 from harness.scenarios.serving import Batching
 from harness.spec.arrays import Array, Booleans
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.metrics import PERCENTILES
 from harness.spec.ranges import Count, Positive
 from harness.spec.scenario import Scenario
-from harness.stats.queueing import highest_rate, poisson_load
-from harness.stats.rates import (
-    Bracket,
-    Certificate,
-    Tried,
-    bracket,
-    design_effect,
-    judged,
-    look_sizes,
-    middle,
-    next_rate,
-)
+from harness.spec.wire import OpenLoop
+from harness.stats.arrivals import NS_PER_S
+from harness.stats.queueing import highest_rate, poisson_load, quantile_of
+from harness.stats.rates import Certificate, Tried, bracket, design_effect, judged, look_sizes, middle, next_rate
 
 ALONE = "alone"
 """The window of single requests, one after another, is called `<scenario>.alone`; those at rates `<scenario>.<number>`."""
@@ -119,9 +113,9 @@ class _Capacity:
         rows, alone = bench.fixed_batch or 1, f"{scenario.name}.{ALONE}"
         length = length_of(bench.job, _ALONE_FRACTION * scenario.seconds, scenario.max_samples)
         service = run_window(bench, scenario.name, alone, rows, length)
-        at = expected(scenario, service)
+        at, warmed = expected(scenario, service), WarmUp(True, 0, 0, float(np.median(service)))
         if at.rate_per_s:
-            _Search(scenario, bench, rows, at, end_ns).run()
+            _Search(scenario, bench, rows, at, end_ns, warmed).run()
 
     def metrics(self, scenario: Capacity, windows: Sequence[MeasuredWindow]) -> ScenarioMetrics:
         """Return the capacity (inferences per second), and the rates that are certified to keep and to break the limit."""
@@ -146,8 +140,11 @@ class _Capacity:
 class _Search:
     """Tries one rate after another, until the bracket of the capacity is narrow or the time is over."""
 
-    def __init__(self, scenario: Capacity, bench: Bench, rows: int, at: Expected, end_ns: float) -> None:
-        self._scenario, self._bench, self._rows, self._at, self._end_ns = scenario, bench, rows, at, end_ns
+    def __init__(
+        self, scenario: Capacity, bench: Bench, rows: int, at: Expected, end_ns: float, warmed: WarmUp
+    ) -> None:
+        self._scenario, self._bench, self._rows, self._at = scenario, bench, rows, at
+        self._end_ns, self._warmed = end_ns, warmed
         self._team, self._number = bench.team(scenario, rows, Batching()), 0
         self._rng = np.random.default_rng([bench.job.seed, bench.job.block, zlib.crc32(scenario.name.encode())])
 
@@ -181,9 +178,11 @@ class _Search:
     def _window(self, rate: float, count: int) -> Booleans:
         """Serve so many arrivals at a rate, and keep their evidence; returns which were late, in their order."""
         self._number += 1
-        offsets = poisson_arrivals(rate, count, self._rng)
-        window = OpenWindow(f"{self._scenario.name}.{self._number}", self._scenario, self._rows, rate, offsets)
-        return _late(self._scenario, serve_window(window, self._team, self._bench), count)
+        name, seconds = self._scenario.name, count / rate
+        offsets = np.cumsum(self._rng.exponential(NS_PER_S / rate, count)).astype(np.int64)
+        traffic = OpenLoop(rate_per_s=rate, offered=count, seconds=seconds, servers=self._scenario.serving)
+        window = OpenWindow(f"{name}.{self._number}", name, self._rows, offsets, traffic)
+        return _late(self._scenario, serve_window(window, self._team, self._warmed, self._bench), count)
 
 
 def _replayed(scenario: Capacity, windows: Sequence[MeasuredWindow], at: Expected) -> list[Tried]:

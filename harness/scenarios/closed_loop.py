@@ -195,8 +195,11 @@ def settling(per_sample_ns: float) -> int:
     return 1 if per_sample_ns <= 1e9 * SLOW_S else 0
 
 
-def run_window(bench: Bench, scenario: str, name: str, batch_size: int, length: Length) -> None:
-    """Warm up, measure one window of requests of `batch_size` rows, and keep its evidence as `name`."""
+def run_window(bench: Bench, scenario: str, name: str, batch_size: int, length: Length) -> Integers:
+    """Warm up, measure one window of requests of `batch_size` rows, and keep its evidence as `name`.
+
+    Returns their latencies (ns).
+    """
     feeds = bench.feeds(batch_size)
     with bench.warming(name) as again:
         warmed = warm_up(bench.infer, feeds, bench.clock, bench.job.warm_up, length.seconds, again)
@@ -218,3 +221,4 @@ def run_window(bench: Bench, scenario: str, name: str, batch_size: int, length: 
         device_timed=found.device is not None,
     )
     bench.keep(window, found.arrays)
+    return latency
