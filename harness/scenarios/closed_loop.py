@@ -212,10 +212,10 @@ def settling(per_sample_ns: float) -> int:
     return 1 if per_sample_ns <= 1e9 * SLOW_S else 0
 
 
-def run_window(bench: Bench, scenario: str, name: str, batch_size: int, length: Length, calls: int = 1) -> None:
+def run_window(bench: Bench, scenario: str, name: str, batch_size: int, length: Length, calls: int = 1) -> Integers:
     """Warm up, measure one window of requests of `batch_size` rows, and keep its evidence as `name`.
 
-    A request is `calls` calls of so many rows each.
+    A request is `calls` calls of so many rows each. Returns latencies (ns).
     """
     feeds = bench.feeds(batch_size)
     if calls > 1:
@@ -241,3 +241,4 @@ def run_window(bench: Bench, scenario: str, name: str, batch_size: int, length: 
         device_timed=found.device is not None,
     )
     bench.keep(window, found.arrays)
+    return latency

@@ -9,23 +9,17 @@ import msgspec
 import numpy as np
 
 from harness.evidence.files import read_array
-from harness.evidence.folder import BATCH, DEVICE, DUE, FREE, LATENCY, SERVER, START
 from harness.scenarios.base import Bench, MeasuredWindow, ScenarioMetrics, batch_is_fixed
-from harness.scenarios.board import DONE
-from harness.scenarios.closed_loop import WarmUp, settling, warm_up
+from harness.scenarios.closed_loop import warm_up
 from harness.scenarios.open_metrics import open_metrics
-from harness.scenarios.serving import Batching, Team
+from harness.scenarios.open_window import OpenWindow, serve_window
+from harness.scenarios.serving import Batching
 from harness.spec.arrays import Integers
 from harness.spec.diagnostics import diagnostic
 from harness.spec.ranges import Count, NotNegative, Positive, Rate, Share
 from harness.spec.scenario import Scenario
-from harness.spec.wire import OpenLoop, Window
+from harness.spec.wire import OpenLoop
 from harness.stats.arrivals import NS_PER_S, constant, poisson, replayed
-
-LEAD_NS = 5_000_000
-"""The first moment of a window is so far ahead that all servers stand ready."""
-_OVERRUN, _OVERRUN_REQUESTS = 1.5, 20
-"""A request is taken until so many times the window's seconds have passed, and so many requests' time after them."""
 
 
 class Server(
@@ -105,11 +99,6 @@ class _Server:
             team.warm()
         rate = scenario.rate_per_s or NS_PER_S / (warmed.median_ns * scenario.gap_s(1.0))
         offsets, seconds = _arrivals(scenario, rate, bench)
-        with bench.measuring(scenario.name):
-            uncounted = settling(warmed.median_ns) if bench.next_turn() or batching.most > 1 else 0
-            team.settle(uncounted)
-            with bench.counting():
-                begin_ns = _serve(team, offsets, seconds, warmed.median_ns, bench)
         traffic = OpenLoop(
             rate_per_s=rate,
             offered=len(offsets),
@@ -118,7 +107,7 @@ class _Server:
             max_batch=batching.most,
             max_wait_ns=batching.wait_ns,
         )
-        _keep(bench, scenario, rows, warmed, traffic, team, begin_ns, uncounted)
+        serve_window(OpenWindow(scenario.name, scenario.name, rows, offsets, traffic), team, warmed, bench)
 
     def metrics(self, scenario: Server, windows: Sequence[MeasuredWindow]) -> ScenarioMetrics:
         """Return latency percentiles unless the load cannot be served, and what tells whether they can be trusted."""
@@ -154,56 +143,6 @@ def _arrivals(scenario: Server, rate: float, bench: Bench) -> tuple[Integers, fl
         seconds = float(found[scenario.max_samples]) / NS_PER_S
         found = found[: scenario.max_samples]
     return (found if len(found) else np.zeros(1, dtype=np.int64)), seconds
-
-
-def _serve(team: Team, offsets: Integers, seconds: float, request_ns: float, bench: Bench) -> int:
-    """Let the team serve; returns when the window began (ns)."""
-    began = [0]
-
-    def begin() -> None:
-        began[0] = bench.clock() + LEAD_NS
-        most_ns = max(_OVERRUN * seconds * NS_PER_S, seconds * NS_PER_S + _OVERRUN_REQUESTS * request_ns)
-        team.board.begin(began[0] + offsets, began[0] + round(most_ns))
-
-    team.serve(begin)
-    return began[0]
-
-
-def _keep(
-    bench: Bench,
-    scenario: Server,
-    rows: int,
-    warmed: WarmUp,
-    traffic: OpenLoop,
-    team: Team,
-    begin_ns: int,
-    uncounted: int,
-) -> None:
-    """Keep the evidence of a window."""
-    served = team.board.served()
-    latency, samples = served[DONE] - served[DUE], len(served[DUE])
-    arrays = {name: served[name] for name in (START, DUE, FREE, SERVER)} | {LATENCY: latency}
-    if traffic.max_batch > 1:
-        arrays[BATCH] = served[BATCH]
-    timed = bench.device_ns is not None and traffic.servers == 1 == traffic.max_batch
-    if timed and bench.device_ns is not None:
-        arrays[DEVICE] = bench.device_ns(samples)
-    window = Window(
-        name=scenario.name,
-        scenario=scenario.name,
-        samples=samples,
-        batch_size=rows,
-        elapsed_ns=int(served[DONE].max()) - begin_ns,
-        steady=warmed.steady,
-        warm_up_samples=warmed.samples,
-        warm_up_ns=warmed.spent_ns,
-        rounds=1,
-        uncounted=uncounted * traffic.servers,
-        ended_by="deadline" if samples < traffic.offered else "turns",
-        device_timed=timed,
-        open_loop=traffic,
-    )
-    bench.keep(window, arrays)
 
 
 KIND = _Server()
