@@ -1,6 +1,5 @@
 """A cell's trials → one entry for the scorer: every metric with its interval."""
 
-from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
@@ -20,8 +19,6 @@ from harness.score.records import Entry, Measure
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.policy import Policy
 from harness.spec.scenario import Scenario
-
-_WARNINGS = {"not_steady": "not steady"}
 
 
 class CellEvidence(NamedTuple):
@@ -131,9 +128,12 @@ def _notes(cell: Cell, prepared: PreparedCell) -> list[Diagnostic]:
 
 
 def _warnings(cell: Cell, trials: Sequence[TrialMetrics]) -> tuple[Diagnostic, ...]:
-    """Return each warning with how many of the trials carry it."""
-    counts = Counter(code for trial in trials for code in trial.warnings)
+    """Return each warning of a scenario once, as the first trial says it, with how many of the trials carry it."""
+    found: dict[tuple[str, object], list[Diagnostic]] = {}
+    for each in (warning for trial in trials for warning in trial.warnings):
+        found.setdefault((each.code, each.data.get("scenario")), []).append(each)
+    told = {f"{same[0].message} in {len(same)} of {len(trials)} trials": same for same in found.values()}
     return tuple(
-        diagnostic(code, f"{_WARNINGS[code]} in {n} of {len(trials)} trials", cell.name, affected=n, trials=len(trials))
-        for code, n in sorted(counts.items(), key=lambda item: _WARNINGS[item[0]])
+        diagnostic(same[0].code, text, cell.name, **same[0].data, affected=len(same), trials=len(trials))
+        for text, same in sorted(told.items(), key=lambda each: each[0])
     )

@@ -69,6 +69,8 @@ class FakeSession:
         self.inputs = (Tensor("x", np.dtype("float32"), ("batch", 1)),)
         self.infer: Callable[[Feed], Sequence[Array]] = self._call
         self.clock: Callable[[], int] = time.perf_counter_ns if script.clock == "real" else lambda: self._now
+        if script.clock == "virtual":
+            self.wait = self._wait
         self.scope = nullcontext
         self._script, self._took = script, _latencies(script, factor, rng)
         self._calls, self._now, self._failed = 0, 0, False
@@ -91,6 +93,11 @@ class FakeSession:
         if script.clock == "real":
             time.sleep(took / 1e9)
         return [self._scores(feed["x"])]
+
+    def _wait(self, at: int) -> int:
+        """Let the virtual clock go on to `at`."""
+        self._now = max(self._now, at)
+        return self._now
 
     def _due(self, rows: int) -> bool:
         """Whether the scripted failure begins with this call."""

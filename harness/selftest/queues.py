@@ -69,7 +69,10 @@ def lindley(setting: Setting) -> list[Finding]:
     with setting.folder() as base:
         served = _served(_measured(base, script, exact))
     error = int(np.abs(served.latency - served.predicted()).max())
-    text, truth = f"differs by {error} ns at most (n = {len(served.due):,})", "latency follows from due and service times"
+    text, truth = (
+        f"differs by {error} ns at most (n = {len(served.due):,})",
+        "latency follows from due and service times",
+    )
     return [Finding("Lindley, simulated", truth, text, "0 ns", error == 0), _really(setting, truth)]
 
 

@@ -51,6 +51,26 @@ def trace(timestamps_ns: Integers | Sequence[int]) -> Integers:
     return np.asarray(found - found[0])
 
 
+def mean_rate(offsets: Integers) -> float:
+    """Return the mean rate of a trace (1/s): arrivals after the first, over the time to the last; 1 where that is 0."""
+    lasts_s = float(offsets[-1]) / NS_PER_S
+    return (len(offsets) - 1) / lasts_s if lasts_s > 0.0 else 1.0
+
+
+def replayed(offsets: Integers, rate_per_s: float, seconds: float, rng: np.random.Generator) -> Integers:
+    """Return `seconds` of a trace at this mean rate: all of it from its begin if it fits, else from a random moment on.
+
+    Its end is followed by its begin, one mean gap later. Raises ValueError for a rate or seconds that are none.
+    """
+    _check(rate_per_s, seconds)
+    scaled_s = offsets / NS_PER_S * (mean_rate(offsets) / rate_per_s)
+    period_s = float(scaled_s[-1]) + 1.0 / rate_per_s
+    begin_s = 0.0 if period_s <= seconds else rng.uniform(0.0, period_s)
+    rounds = math.ceil((begin_s + seconds) / period_s)
+    whole = (np.arange(rounds)[:, None] * period_s + scaled_s).reshape(-1) - begin_s
+    return _in_ns(whole[whole >= 0.0], seconds)
+
+
 def _check(rate_per_s: float, seconds: float) -> None:
     for name, value in (("rate_per_s", rate_per_s), ("seconds", seconds)):
         if not (math.isfinite(value) and value > 0.0):

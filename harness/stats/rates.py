@@ -25,7 +25,7 @@ ALPHA, LOOKS, GROWTH = 0.01, 4, 1.5
 TOLERANCE = 0.05
 """The bracket is narrow enough when its ends differ by so much."""
 PARTS, SPREAD = 8, 3
-_STEP, _MOST, _FIRST = 0.7, 4, 0.9
+_STEP, _MOST, _FIRST = 0.8, 4, 0.9
 _LONGEST_BATCH = 4_000
 _BATCHES = 16
 
@@ -67,17 +67,18 @@ def next_rate(tried: Sequence[Tried], expected: float, tolerance: float = TOLERA
     low, high = bracket(tried)
     near = [each.rate for each in tried if each.verdict == "undecided" and low < each.rate < high]
     bottom, top = min([*near, high]), max([*near, low])
+    first = tried[0].rate
     if not low:
-        return min(_FIRST * expected, bottom * _step(tried, "holds"))
+        return min(_FIRST * expected, bottom * _step([each for each in tried if each.rate <= first], "holds"))
     if math.isinf(high):
-        return max(expected / _FIRST, top / _step(tried, "broken"))
+        return max(expected / _FIRST, top / _step([each for each in tried if each.rate >= first], "broken"))
     below, above = max([(low, bottom), (top, high)], key=lambda side: side[1] / side[0])
     return math.sqrt(below * above) if above > below * (1.0 + tolerance) else None
 
 
-def _step(tried: Sequence[Tried], wanted: Certificate) -> float:
-    """Return the factor of a step away from the rates that are known; it squares with each one that missed."""
-    missed = sum(each.verdict != wanted for each in tried)
+def _step(outward: Sequence[Tried], wanted: Certificate) -> float:
+    """Return the factor of a step outward, away from the rates that are known; it squares with each that missed."""
+    missed = sum(each.verdict != wanted for each in outward)
     return float(_STEP ** (2 ** min(missed - 1, _MOST)))
 
 
