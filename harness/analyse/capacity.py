@@ -1,21 +1,24 @@
 """How many replicas of each row serve a load at a latency limit, and what they cost a month; by its evidence."""
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from harness.analyse.reader import RunReader
-from harness.analyse.service import Service, service_of
+from harness.analyse.service import Service, UnderLoad, service_of, under_load
 from harness.analyse.trials import TrialMetrics
 from harness.cost.hourly import cost_per_month
 from harness.evidence.run import Cell
 from harness.scenarios.base import NS_PER_MS
 from harness.score.words import number, short_name
 from harness.spec.metrics import PERCENTILES
+from harness.spec.scenario import kind_of
 from harness.spec.target import HourlyPrice
+from harness.stats import queueing
 from harness.stats.pooled import PooledQuantile
-from harness.stats.queueing import quantile_of
-from harness.stats.replicas import Ask, Dispatch, loads_of, sized
+from harness.stats.replicas import Ask, Dispatch, busy, loads_of, predicted, sized
 
 _NS_PER_S = 1e9
 
@@ -81,6 +84,52 @@ def fleet(cell: Cell, trials: list[TrialMetrics], reader: RunReader, load: Load)
     )
 
 
+class Checked(NamedTuple):
+    """A prediction against what an open loop of the run measured: percentiles in ms; None where it cannot keep up."""
+
+    cell: Cell
+    scenario: str
+    rate_per_s: float
+    utilisation: float
+    measured_ms: float
+    predicted_ms: float | None
+    requests: int
+    trials: int
+
+    @property
+    def error(self) -> float | None:
+        """Predicted over measured, less 1."""
+        return None if self.predicted_ms is None else self.predicted_ms / self.measured_ms - 1.0
+
+
+def checks(reader: RunReader, key: str) -> list[Checked]:
+    """Predict a percentile in each open loop of the run, from the service times of its closed loop."""
+    scenarios = reader.record.suite.scenario
+    found = []
+    for cell in reader.cells:
+        trials = _measured(reader, cell)
+        service = service_of(trials, [each for each in scenarios if kind_of(each) == "single_stream"])
+        if service is not None:
+            loads = loads_of(service.processes, reader.record.seed)
+            found += [_checked(cell, each, loads, key) for each in under_load(trials, scenarios)]
+    return found
+
+
+def _checked(cell: Cell, seen: UnderLoad, loads: Sequence[queueing.Load], key: str) -> Checked:
+    ask = Ask(seen.rate_per_s / _NS_PER_S, PERCENTILES[key], math.inf, seen.servers)
+    guess, measured = predicted(loads, 0, ask), np.concatenate(seen.processes)
+    return Checked(
+        cell,
+        seen.scenario,
+        seen.rate_per_s,
+        busy(loads, ask, 1),
+        queueing.quantile_of(measured, PERCENTILES[key]) / NS_PER_MS,
+        None if guess is None else guess.value / NS_PER_MS,
+        measured.size,
+        len(seen.processes),
+    )
+
+
 def in_ms(found: PooledQuantile) -> PooledQuantile:
     """Return a percentile in ns as one in ms."""
     return found._replace(value=found.value / NS_PER_MS, low=found.low / NS_PER_MS, high=found.high / NS_PER_MS)
@@ -104,7 +153,7 @@ def _no_evidence(reader: RunReader, cell: Cell) -> str:
 def _too_slow(service: Service, load: Load) -> str:
     """Say that no number of replicas keeps the limit."""
     times = [np.asarray(each) for each in service.processes]
-    alone_ms = quantile_of(np.concatenate(times), load.p) / NS_PER_MS
+    alone_ms = queueing.quantile_of(np.concatenate(times), load.p) / NS_PER_MS
     return (
         f"no number of replicas: {short_name(load.key)} of single requests, without a queue, is {number(alone_ms)} ms"
     )

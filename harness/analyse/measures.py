@@ -15,7 +15,6 @@ from harness.spec.metrics import DEVICE_PERCENTILES, lookup, split_key
 from harness.stats.across import TrialEstimate, over_trials
 from harness.stats.pooled import PooledQuantile
 
-
 CAPACITY, HOLDS, BREAKS = "capacity_per_s", "capacity_holds_per_s", "capacity_breaks_per_s"
 
 
@@ -58,7 +57,7 @@ def percentiles(trials: Sequence[TrialMetrics], keys: Sequence[str]) -> dict[str
 
 
 def bracketed(metrics: Mapping[str, Measure], trials: int) -> dict[str, Measure]:
-    """Widen each capacity's interval to the rates that are certified to hold and to break; open where some trial has none.
+    """Widen each capacity's interval to the rates that are certified to hold and to break; open where a trial has none.
 
     One trial has no interval, because nothing is known of other processes.
     """

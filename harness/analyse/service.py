@@ -1,9 +1,13 @@
-"""How long requests were served, without waiting: what a queue is predicted from."""
+"""How long requests were served, without waiting: what a queue is predicted from, and what it is compared with."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from harness.analyse.trials import TrialMetrics
+from harness.scenarios.base import MeasuredWindow
+from harness.scenarios.open_metrics import Served, read_served
 from harness.spec.arrays import Array
 from harness.spec.scenario import Scenario, kind_of
 
@@ -24,14 +28,55 @@ class Service(NamedTuple):
         return sum(each.size for each in self.processes)
 
 
-def service_of(trials: Sequence[TrialMetrics], scenarios: Sequence[Scenario]) -> Service | None:
-    """Return the service times of the first scenario that times single requests one after another; None without any.
+class UnderLoad(NamedTuple):
+    """Latencies (ns) of a cell in an open loop, one array for each process, at a mean rate over them (1/s)."""
 
-    In a closed loop a request's latency is its service time. Raises EvidenceError if evidence is damaged.
+    scenario: str
+    rate_per_s: float
+    servers: int
+    processes: tuple[Array, ...]
+
+
+def service_of(trials: Sequence[TrialMetrics], scenarios: Sequence[Scenario]) -> Service | None:
+    """Return the service times of single requests of a closed loop, else those of an open loop; None without any.
+
+    In a closed loop a request's latency is its service time. Requests that were served in batches are left out. Raises
+    EvidenceError if evidence is damaged.
     """
     for scenario in scenarios:
         if kind_of(scenario) == "single_stream":
             found = [latency for trial in trials if (latency := trial.latencies(scenario.name)) is not None]
             if found:
                 return Service(scenario.name, tuple(found))
+    for name, served in _open_loops(trials, scenarios):
+        return Service(name, tuple(each.service for each in served), served[0].traffic.servers)
     return None
+
+
+def under_load(trials: Sequence[TrialMetrics], scenarios: Sequence[Scenario]) -> list[UnderLoad]:
+    """Return what was measured in open loops with Poisson arrivals, without batches. Raises EvidenceError if damaged."""
+    poisson = [
+        each for each in scenarios if getattr(each, "arrivals", "") == "poisson" and not getattr(each, "trace", 1)
+    ]
+    return [
+        UnderLoad(
+            name,
+            float(np.mean([each.traffic.rate_per_s for each in served])),
+            served[0].traffic.servers,
+            tuple(each.latency for each in served),
+        )
+        for name, served in _open_loops(trials, poisson)
+    ]
+
+
+def _open_loops(trials: Sequence[TrialMetrics], scenarios: Sequence[Scenario]) -> Iterator[tuple[str, list[Served]]]:
+    """Yield each scenario `server`, with what every trial served one request at a time."""
+    for scenario in scenarios:
+        windows = [
+            MeasuredWindow(window, trial.folder)
+            for trial in trials
+            for window in trial.windows(scenario.name)[-1:]
+            if kind_of(scenario) == "server" and window.open_loop is not None and window.open_loop.max_batch == 1
+        ]
+        if windows:
+            yield scenario.name, [read_served(window) for window in windows]

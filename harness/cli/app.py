@@ -18,8 +18,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Which model should serve, on which hardware, at what cost, and how sure are we?",
 )
-COMMANDS = (run.run, rank.rank, show.show, capacity.capacity, targets.targets, suites.suites)
-COMMANDS += (doctor.doctor, selftest.selftest, init.init)
+COMMANDS = (
+    *(run.run, rank.rank, show.show, capacity.capacity),
+    *(targets.targets, suites.suites, doctor.doctor, selftest.selftest, init.init),
+)
 for command in COMMANDS:
     app.command()(command)
 

@@ -38,19 +38,20 @@ def capacity(
 
     For each row of a run: how many replicas serve --rate requests per second at a latency limit (--p99 50ms).
     """
-    from harness.analyse.capacity import Load, fleets
+    from harness.analyse.capacity import Load, checks, fleets
     from harness.analyse.reader import open_run
     from harness.evidence.run import find
-    from harness.report.capacity import assumptions, capacity_table
+    from harness.report.capacity import assumptions, capacity_table, validation
 
     key, limit_ms = _limit({"p50": p50, "p90": p90, "p95": p95, "p99": p99, "p99.9": p99_9})
     if not (rate > 0.0 and math.isfinite(rate)):
         raise SpecError("--rate", f"{rate:g} is not a number of requests per second above 0", "write --rate 2000")
     load = Load(rate, key, limit_ms, dispatch.value)
-    found = fleets(open_run(find(run, out)), load)
+    reader = open_run(find(run, out))
+    found = fleets(reader, load)
     to = console()
     to.print(capacity_table(found, load))
-    for line in assumptions(load):
+    for line in (*assumptions(load), *validation(checks(reader, key), load)):
         say(to, f"· {line}")
     if all(each.replicas is None for each in found):
         raise typer.Exit(NOTHING_ELIGIBLE)

@@ -6,7 +6,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from harness.analyse.capacity import Fleet, Load
+from harness.analyse.capacity import Checked, Fleet, Load
 from harness.cost.hourly import HOURS_PER_MONTH
 from harness.report.cells import bounded
 from harness.score.words import number, short_name
@@ -46,6 +46,23 @@ def _replicas(fleet: Fleet) -> str:
         return "–"
     low, high = ("?" if end is None else str(end) for end in (fleet.low, fleet.high))
     return f"{fleet.replicas}\n[{low}, {high}]"
+
+
+def validation(checked: Sequence[Checked], load: Load) -> list[str]:
+    """Return how predictions compare with the open loops that the run measured."""
+    name = short_name(load.key)
+    if not checked:
+        return [
+            f"not validated: the run measured no open loop (scenario kind server) to compare the predicted {name} with"
+        ]
+    found = []
+    for each in checked:
+        guess = "cannot keep up" if each.predicted_ms is None else f"{number(each.predicted_ms)} ms predicted"
+        error = "" if each.error is None else f" ({each.error:+.0%})"
+        where = f"{each.cell.name} at {number(each.rate_per_s)}/s ({each.utilisation:.0%} busy, {each.scenario})"
+        count = f"n = {each.requests} in {each.trials}"
+        found.append(f"{where}: {name} {guess}, {number(each.measured_ms)} ms measured{error}; {count}")
+    return found
 
 
 def assumptions(load: Load) -> list[str]:

@@ -29,7 +29,7 @@ from harness.stats.queueing import highest_rate, poisson_load, quantile_of
 from harness.stats.rates import Certificate, Tried, bracket, design_effect, judged, look_sizes, middle, next_rate
 
 ALONE = "alone"
-"""The window of single requests, one after another, is called `<scenario>.alone`; those at rates `<scenario>.<number>`."""
+"""The window of single requests, one after another, is `<scenario>.alone`; those at rates are `<scenario>.<number>`."""
 _ALONE_FRACTION = 0.1
 _SIMULATED, _SEED = 60_000, 0
 _FEWEST = 20
@@ -118,7 +118,7 @@ class _Capacity:
             _Search(scenario, bench, rows, at, end_ns, warmed).run()
 
     def metrics(self, scenario: Capacity, windows: Sequence[MeasuredWindow]) -> ScenarioMetrics:
-        """Return the capacity (inferences per second), and the rates that are certified to keep and to break the limit."""
+        """Return the capacity (inferences per second), and the rates certified to keep and to break the limit."""
         alone, *rates = windows
         at, rows, n = (
             expected(scenario, alone.requests()),

@@ -1,4 +1,4 @@
-"""Open loops whose latencies are known: a server that freezes once, Poisson arrivals at equal service times, Lindley."""
+"""Open loops whose latencies are known: a server that freezes once, Poisson arrivals at equal times, Lindley."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
 """Compare our traffic with MLPerf LoadGen's: the same model in the same process, in interleaved pairs.
 
 `make parity`. LoadGen (`mlcommons-loadgen`) is the oracle, not a dependency. Both call one session with the same feeds,
-with garbage collection off; in an open loop both have the same arrivals, which are LoadGen's. Ratios are ours ÷ LoadGen's.
+with garbage collection off; in an open loop both have the same arrivals, LoadGen's. Ratios are ours ÷ LoadGen's.
 """
 
 from __future__ import annotations
