@@ -12,9 +12,9 @@ from harness.analyse.trials import TrialMetrics
 from harness.cost.hourly import cost_per_month
 from harness.evidence.run import Cell
 from harness.scenarios.base import NS_PER_MS
+from harness.scenarios.single_stream import SingleStream
 from harness.score.words import number, short_name
 from harness.spec.metrics import PERCENTILES
-from harness.spec.scenario import kind_of
 from harness.spec.target import HourlyPrice
 from harness.stats import queueing
 from harness.stats.pooled import PooledQuantile
@@ -108,7 +108,7 @@ def checks(reader: RunReader, key: str) -> list[Checked]:
     found = []
     for cell in reader.cells:
         trials = _measured(reader, cell)
-        service = service_of(trials, [each for each in scenarios if kind_of(each) == "single_stream"])
+        service = service_of(trials, [each for each in scenarios if isinstance(each, SingleStream)])
         if service is not None:
             loads = loads_of(service.processes, reader.record.seed)
             found += [_checked(cell, each, loads, key) for each in under_load(trials, scenarios)]

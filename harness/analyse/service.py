@@ -8,8 +8,10 @@ import numpy as np
 from harness.analyse.trials import TrialMetrics
 from harness.scenarios.base import MeasuredWindow
 from harness.scenarios.open_metrics import Served, read_served
+from harness.scenarios.server import Server
+from harness.scenarios.single_stream import SingleStream
 from harness.spec.arrays import Array
-from harness.spec.scenario import Scenario, kind_of
+from harness.spec.scenario import Scenario
 
 
 class Service(NamedTuple):
@@ -44,7 +46,7 @@ def service_of(trials: Sequence[TrialMetrics], scenarios: Sequence[Scenario]) ->
     EvidenceError if evidence is damaged.
     """
     for scenario in scenarios:
-        if kind_of(scenario) == "single_stream":
+        if isinstance(scenario, SingleStream):
             found = [latency for trial in trials if (latency := trial.latencies(scenario.name)) is not None]
             if found:
                 return Service(scenario.name, tuple(found))
@@ -54,10 +56,8 @@ def service_of(trials: Sequence[TrialMetrics], scenarios: Sequence[Scenario]) ->
 
 
 def under_load(trials: Sequence[TrialMetrics], scenarios: Sequence[Scenario]) -> list[UnderLoad]:
-    """Return what was measured in open loops with Poisson arrivals, without batches. Raises EvidenceError if damaged."""
-    poisson = [
-        each for each in scenarios if getattr(each, "arrivals", "") == "poisson" and not getattr(each, "trace", 1)
-    ]
+    """Return what was measured in open loops with Poisson arrivals, without batches; EvidenceError if damaged."""
+    poisson = [x for x in scenarios if isinstance(x, Server) and x.arrivals == "poisson" and x.trace is None]
     return [
         UnderLoad(
             name,
@@ -76,7 +76,7 @@ def _open_loops(trials: Sequence[TrialMetrics], scenarios: Sequence[Scenario]) -
             MeasuredWindow(window, trial.folder)
             for trial in trials
             for window in trial.windows(scenario.name)[-1:]
-            if kind_of(scenario) == "server" and window.open_loop is not None and window.open_loop.max_batch == 1
+            if isinstance(scenario, Server) and window.open_loop is not None and window.open_loop.max_batch == 1
         ]
         if windows:
             yield scenario.name, [read_served(window) for window in windows]

@@ -52,9 +52,7 @@ def validation(checked: Sequence[Checked], load: Load) -> list[str]:
     """Return how predictions compare with the open loops that the run measured."""
     name = short_name(load.key)
     if not checked:
-        return [
-            f"not validated: the run measured no open loop (scenario kind server) to compare the predicted {name} with"
-        ]
+        return [f"not validated: the run measured no {name} in an open loop (scenario kind server)"]
     found = []
     for each in checked:
         guess = "cannot keep up" if each.predicted_ms is None else f"{number(each.predicted_ms)} ms predicted"

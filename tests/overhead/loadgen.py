@@ -10,10 +10,11 @@ import re
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import mlperf_loadgen as lg
 import numpy as np
+from inprocess import Seen
 
 Infer = Callable[[Any], Any]
 _AT_EASE_NS = 10**12
@@ -21,18 +22,6 @@ _AT_EASE_NS = 10**12
 _SAMPLE = re.compile(
     r'"name":"Sample".*"ph":"b".*"ts":([\d.]+).*"sample_seq":(\d+).*"issue_start_ns":(\d+),"complete_ns":(\d+)'
 )
-
-
-class Seen(NamedTuple):
-    """What a run showed: latencies (ns), how late queries were issued to an idle model (ns), samples per second.
-
-    `due` are the arrivals (ns from the first one), in an open loop.
-    """
-
-    latency: np.ndarray
-    lateness: np.ndarray
-    due: np.ndarray
-    per_s: float
 
 
 def single_stream(infer: Infer, feeds: Sequence[Any], seconds: float) -> Seen:
