@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench quick test check format overhead gpu selftest race-simulation decision-bench nightly clean
+.PHONY: help setup bench quick test check format overhead parity gpu selftest race-simulation decision-bench nightly clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -45,6 +45,10 @@ overhead: setup ## what measuring costs, and what it gains; one figure: tests/ov
 gpu: setup ## what the figures of a GPU are worth; needs one, and a CUDA build of torch in .venv
 	$(BIN)/python -m pytest -m gpu tests/gpu
 	$(BIN)/python tests/gpu/report.py --out results/gpu
+
+parity: setup ## our traffic against MLPerf LoadGen's, on the same models
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[parity]'
+	$(BIN)/python tests/overhead/parity.py
 
 selftest: setup ## prove the instrument honest
 	$(BIN)/harness selftest

@@ -1,6 +1,10 @@
-"""What a million inferences of a cell cost, by the throughput that the evidence shows to keep the latency limit."""
+"""What a million inferences of a cell cost, by the throughput that the evidence shows to keep the latency limit.
 
-from collections.abc import Sequence
+Where the suite searches the capacity at that limit (scenario kind `capacity`), that is the throughput: requests that
+wait for each other count. Otherwise it is that of a closed loop whose requests keep the limit one after another.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -12,9 +16,12 @@ from harness.analyse.trials import TrialMetrics, bounds
 from harness.cost.hourly import cost_per_million
 from harness.cost.sustained import Way, sustained
 from harness.evidence.run import Cell
+from harness.scenarios.capacity import Capacity
 from harness.score.records import Measure
+from harness.score.words import number
 from harness.spec.arrays import Floats
-from harness.spec.metrics import PERCENTILES
+from harness.spec.diagnostics import Diagnostic, diagnostic
+from harness.spec.metrics import PERCENTILES, lookup
 from harness.spec.policy import Policy
 from harness.spec.target import HourlyPrice
 from harness.stats.across import over_trials
@@ -23,10 +30,11 @@ KEY = "cost_per_million_usd"
 
 
 class Cost(NamedTuple):
-    """USD per million inferences: with its interval, and by block."""
+    """USD per million inferences: with its interval, and by block; what is to be said of it."""
 
     measure: Measure
     by_block: dict[int, float]
+    notes: tuple[Diagnostic, ...] = ()
 
 
 def latency_limit(policy: Policy) -> tuple[str, float | None]:
@@ -34,6 +42,29 @@ def latency_limit(policy: Policy) -> tuple[str, float | None]:
     found = bounds(policy)
     key = max((key for key in PERCENTILES if key in found), key=PERCENTILES.__getitem__, default="latency_p99_ms")
     return key, found.get(key)
+
+
+def at_capacity(
+    cell: Cell, capacity: Measure | None, by_block: Mapping[int, float], scenario: Capacity, policy: Policy
+) -> Cost | None:
+    """Return what a cell costs at its capacity, with the capacity's interval.
+
+    None without a price or a capacity, or where the capacity is that of another percentile than the policy's, or of a
+    higher limit.
+    """
+    price, (key, limit) = cell.target.price, latency_limit(policy)
+    fits = limit is None or (key == scenario.key and scenario.limit_ms <= limit)
+    if price is None or capacity is None or not fits:
+        return None
+    ends = [None if end is None or end <= 0.0 else end for end in (capacity.high, capacity.low)]
+    value, low, high = (None if end is None else _usd(price, np.array([end]))[0] for end in (capacity.value, *ends))
+    assert value is not None
+    measure = msgspec.structs.replace(capacity, value=value, low=low, high=high, unit=lookup(KEY).unit)
+    text = f"cost per million is that of the capacity: {number(capacity.value)}/s keep {scenario.percentile}"
+    text += f" at most {scenario.limit_ms:g} ms"
+    said = diagnostic("cost_at_capacity", text, cell.name, capacity_per_s=capacity.value, limit_ms=scenario.limit_ms)
+    costs = _usd(price, np.array([*by_block.values()]))
+    return Cost(measure, dict(zip(by_block, costs, strict=True)), (said,))
 
 
 def cost(cell: Cell, trials: Sequence[TrialMetrics], policy: Policy) -> Cost | None:
@@ -54,8 +85,8 @@ def cost(cell: Cell, trials: Sequence[TrialMetrics], policy: Policy) -> Cost | N
 
 
 def _windows(trials: Sequence[TrialMetrics]) -> list[str]:
-    """Return the windows that every trial has: the ways the model was run in every block."""
-    names = [{window.name for window in trial.outcome.windows} for trial in trials]
+    """Return the windows that every trial has: the ways the model was kept busy in every block."""
+    names = [{window.name for window in trial.outcome.windows if window.open_loop is None} for trial in trials]
     return [window.name for window in trials[0].outcome.windows if all(window.name in each for each in names)]
 
 

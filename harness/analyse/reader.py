@@ -129,7 +129,7 @@ class RunReader:
         for cell in self.cells:
             prepared = self.prepared.cells.get(cell.name, PreparedCell(status="skipped", why="never prepared"))
             data = QualityData(self._split("labels"), self._split("weights"), *self._outputs(cell, reference))
-            evidence = CellEvidence(*self._evidence(cell.name, through), data)
+            evidence = CellEvidence(*self._evidence(cell.name, through), data, self.record.suite.scenario)
             found.append(entry(cell, prepared, evidence, policy, first, (dropped or {}).get(cell.name)))
         return found
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from harness.analyse.devices import OnGpu, on_gpu
@@ -19,6 +20,7 @@ from harness.evidence.folder import (
 )
 from harness.scenarios.base import NS_PER_MS, MeasuredWindow, kind
 from harness.spec.arrays import Array, Integers
+from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.metrics import PERCENTILES, metric_names, split_key
 from harness.spec.policy import Policy
 from harness.spec.scenario import Scenario, kind_of
@@ -30,7 +32,7 @@ _FEWEST_HOST_SECONDS = 0.2
 
 
 class TrialMetrics(NamedTuple):
-    """What one trial says. Latencies in ms; `warnings` are codes.
+    """What one trial says. Latencies in ms; `warnings` are what it is to be read with care for.
 
     `timed` names, for each percentile, the window whose requests it is a percentile of. A cold trial has a number
     (`block`) of its own count; only its start, memory and predictions are used, never its latencies.
@@ -42,7 +44,7 @@ class TrialMetrics(NamedTuple):
     quantiles: dict[str, Quantile]
     counts: dict[str, int]
     timed: dict[str, str]
-    warnings: tuple[str, ...]
+    warnings: tuple[Diagnostic, ...]
     folder: Path
     gpu: OnGpu = OnGpu()
 
@@ -87,9 +89,12 @@ def read_trial(folder: Path, block: int, scenarios: Sequence[Scenario]) -> Trial
         return trial
     if outcome.windows:
         trial.values["warm_up_inferences"] = float(outcome.windows[0].warm_up_samples)
-    for index, scenario in enumerate(scenarios):
-        _add_scenario(trial, scenario, f"{scenario.name}." if index else "")
-    return trial._replace(warnings=_warnings(outcome, scenarios))
+    said = [
+        each
+        for index, scenario in enumerate(scenarios)
+        for each in _add_scenario(trial, scenario, f"{scenario.name}." if index else "")
+    ]
+    return trial._replace(warnings=(*_not_steady(outcome, scenarios), *said))
 
 
 def read_cold(folder: Path, number: int) -> TrialMetrics | None:
@@ -100,17 +105,18 @@ def read_cold(folder: Path, number: int) -> TrialMetrics | None:
     return TrialMetrics(number, outcome, {}, {}, {}, {}, (), folder, on_gpu(folder, outcome, alone=True))
 
 
-def _add_scenario(trial: TrialMetrics, scenario: Scenario, prefix: str) -> None:
-    """Add a scenario's metrics to those of its trial."""
+def _add_scenario(trial: TrialMetrics, scenario: Scenario, prefix: str) -> tuple[Diagnostic, ...]:
+    """Add a scenario's metrics to those of its trial; returns its warnings, with the prefix of its metrics."""
     windows = [MeasuredWindow(window, trial.folder) for window in trial.windows(scenario.name)]
     if not windows:
-        return
+        return ()
     found = kind(scenario).metrics(scenario, windows)
     _refuse_unregistered(scenario, found.values)
     trial.values.update({prefix + key: value for key, value in found.values.items()})
     trial.quantiles.update({prefix + key: quantile for key, quantile in found.quantiles.items()})
     trial.counts.update({prefix + key: count for key, count in found.counts.items()})
     trial.timed.update({prefix + key: windows[-1].record.name for key in found.quantiles})
+    return tuple(msgspec.structs.replace(each, data=each.data | {"prefix": prefix}) for each in found.warnings)
 
 
 def _refuse_unregistered(scenario: Scenario, values: Iterable[str]) -> None:
@@ -120,11 +126,11 @@ def _refuse_unregistered(scenario: Scenario, values: Iterable[str]) -> None:
         raise SpecError(f"scenario kind '{kind_of(scenario)}'", what, "register it in harness.metrics")
 
 
-def _warnings(outcome: Outcome, scenarios: Sequence[Scenario]) -> tuple[str, ...]:
-    """Name what a trial is to be read with care for: an unsteady warm-up."""
+def _not_steady(outcome: Outcome, scenarios: Sequence[Scenario]) -> tuple[Diagnostic, ...]:
+    """Say that a warm-up did not reach a steady state."""
     timed = {scenario.name for scenario in scenarios if kind(scenario).times_requests}
     unsteady = any(window.scenario in timed and not window.steady for window in outcome.windows)
-    return ("not_steady",) if unsteady else ()
+    return (diagnostic("not_steady", "not steady"),) if unsteady else ()
 
 
 class HostFractions(NamedTuple):

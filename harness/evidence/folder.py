@@ -24,6 +24,12 @@ LATENCY, START, ROUND, DEVICE = "latency", "start", "round", "device"
 
 `device` is there where the runtime times the device by its own events: time taken on it (ns).
 """
+DUE, FREE, SERVER, BATCH = "due", "free", "server", "batch"
+"""Further arrays of an open loop, int64: CLOCK_MONOTONIC when the request was due, and when its server took it (ns).
+
+`latency` is then done - due, so that done = due + latency. A server that took a request before it was due was idle.
+`server` is the number of the thread or process, `batch` that of the first request of the batch it was served in.
+"""
 SLICES = "slices.npy"
 SLICE_COLUMNS = ("begin_ns", "end_ns", "cpu_ns", "delay_ns", "steal_ns", "kernel_ns")
 """Columns of the slices of a trial, int64: what the host did meanwhile; -1 where that is not known."""

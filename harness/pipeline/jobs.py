@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from harness.analyse.reader import RunReader
-from harness.evidence.run import Cell, Prepared, PreparedCell, RunRecord, Speed
+from harness.evidence.run import TRACES, Cell, Prepared, PreparedCell, RunRecord, Speed
 from harness.pipeline import plan
 from harness.spec.metrics import PERCENTILES, split_key
 from harness.spec.policy import Policy, keys_of
@@ -56,13 +56,17 @@ def windows_of(scenarios: Sequence[Scenario]) -> plan.Windows:
     return plan.Windows(scenarios[0].seconds, math.fsum(each.seconds for each in scenarios[1:]))
 
 
-def cost_of(speed: Speed, first: str, needed: int, setup_s: float) -> plan.Cost:
-    """Return what a trial takes, as far as the cell's first process told; `first` is the suite's first scenario."""
-    own = [s for name, s in speed.requests_s.items() if name.partition(".")[0] == first]
-    request_s = own[0] if own else max(speed.requests_s.values(), default=speed.first_s)
+def cost_of(speed: Speed, scenarios: Sequence[Scenario], needed: int, setup_s: float) -> plan.Cost:
+    """Return what a trial takes, as far as the cell's first process told."""
+    by_name, took_s = {each.name: each for each in scenarios}, speed.requests_s
+    of = {name: by_name.get(name.partition(".")[0]) for name in took_s}
+    each_s = {name: (kind.gap_s(took_s[name]) if kind else 0.0) or took_s[name] for name, kind in of.items()}
+    own = [name for name, kind in of.items() if kind is scenarios[0]]
+    request_s = took_s[own[0]] if own else max(took_s.values(), default=speed.first_s)
+    others_s = math.fsum(each_s.values()) - (each_s[own[0]] if own else request_s)
     least_s = plan.PERIODS * speed.settle_s
-    others_s = math.fsum(speed.requests_s.values()) - request_s
-    return plan.Cost(setup_s, request_s, max(others_s, least_s * (len(speed.requests_s) - 1), 0.0), needed, least_s)
+    others_s = max(others_s, least_s * (len(took_s) - 1), 0.0)
+    return plan.Cost(setup_s, request_s, others_s, needed, least_s, scenarios[0].gap_s(request_s))
 
 
 class Sizing(NamedTuple):
@@ -113,11 +117,11 @@ class Jobs:
     def _window_s(self, cell: Cell, prepared: PreparedCell, sizing: Sizing) -> float:
         """Return the seconds of a cell's first window: two requests of a slow model at least, a turn under a quota."""
         cost = self._cost(prepared)
-        least_s = max(plan.LEAST_REQUESTS * cost.request_s, cost.least_s)
+        least_s = max(plan.LEAST_REQUESTS * cost.each_s, cost.least_s)
         return max(self._suite.scenario[0].seconds * sizing.stretch[cell.name], least_s)
 
     def _cost(self, prepared: PreparedCell) -> plan.Cost:
-        return cost_of(prepared.speed or Speed(), self._suite.scenario[0].name, 0, 0.0)
+        return cost_of(prepared.speed or Speed(), self._suite.scenario, 0, 0.0)
 
     def _trial(self, cell: Cell, prepared: PreparedCell, scenarios: tuple[Scenario, ...]) -> Trial:
         assert prepared.variant is not None, "a prepared cell has a variant"
@@ -130,6 +134,7 @@ class Jobs:
             variant=prepared.variant,
             scenarios=scenarios,
             dataset=self._dataset,
+            traces=TRACES if any(each.files() for each in scenarios) else None,
             synthetic=synthetic,
             seed=self._record.seed,
         )
@@ -143,7 +148,7 @@ def _scaled(scenario: Scenario, factor: float) -> Scenario:
 def _pinned(job: Trial, block: int) -> tuple[int, ...] | None:
     """Keep a cell of one thread to one CPU, another one in each block: CPUs of one machine are not alike."""
     threads = job.target.options.get("intra_op_threads", job.target.limits.cpus)
-    if not isinstance(threads, int | float) or threads > 1:
+    if not isinstance(threads, int | float) or threads > 1 or any(each.serving > 1 for each in job.scenarios):
         return None
     cpus = sorted(os.sched_getaffinity(0))
     return (cpus[block % len(cpus)],)
@@ -188,9 +193,9 @@ class Sizes:
         self, names: Sequence[str], blocks: int, done: int = 0, needed: int | None = None
     ) -> dict[str, plan.Cost]:
         needed = needed or plan.requests_needed(self._samples, blocks)
-        first, setups = self._suite.scenario[0].name, self._setups(names, done)
+        setups = self._setups(names, done)
         speeds = {name: self._prepared.cells[name].speed or Speed() for name in names}
-        return {name: cost_of(speeds[name], first, needed, setups[name]) for name in names}
+        return {name: cost_of(speeds[name], self._suite.scenario, needed, setups[name]) for name in names}
 
     def _setups(self, names: Sequence[str], done: int) -> dict[str, float]:
         """Return what a trial takes beside its windows: as the last block told, before that by the cells' speed."""

@@ -56,7 +56,7 @@ class Cost(NamedTuple):
     """What a trial of a cell takes, in seconds: beside its windows; one request of the first window; of all others.
 
     `needed` is how many requests the first window should have for the percentiles that the policy asks for. `least_s`
-    is how long it lasts at least.
+    is how long it lasts at least. `gap_s` is the time between two arrivals of an open loop.
     """
 
     setup_s: float
@@ -64,6 +64,12 @@ class Cost(NamedTuple):
     others_s: float
     needed: int
     least_s: float = 0.0
+    gap_s: float = 0.0
+
+    @property
+    def each_s(self) -> float:
+        """Seconds of a window for each request in it."""
+        return self.gap_s or self.request_s
 
 
 class Windows(NamedTuple):
@@ -74,7 +80,7 @@ class Windows(NamedTuple):
 
     def cost_s(self, of: Cost, stretch: float) -> float:
         """Return what a trial takes whose windows are stretched by this factor; only the first grows beyond 1."""
-        first = max(self.first_s * stretch, LEAST_REQUESTS * of.request_s, of.least_s)
+        first = max(self.first_s * stretch, LEAST_REQUESTS * of.each_s, of.least_s)
         others = max(self.others_s * min(stretch, 1.0), of.others_s)
         return of.setup_s + _UNCOUNTED * (first + others)
 
@@ -104,7 +110,7 @@ def seconds_wanted(costs: Sequence[Cost], windows: Windows, blocks: int) -> floa
 
 def useful(cost: Cost, windows: Windows) -> float:
     """Return the factor up to which longer windows serve: the suite's seconds, or the requests that are needed."""
-    return max(1.0, cost.needed * cost.request_s / windows.first_s)
+    return max(1.0, cost.needed * cost.each_s / windows.first_s)
 
 
 def stretches(costs: Mapping[str, Cost], windows: Windows, room_s: float) -> dict[str, float]:

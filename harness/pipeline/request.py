@@ -12,6 +12,7 @@ from harness import __version__
 from harness.errors import SpecError
 from harness.evidence.files import write_json
 from harness.evidence.run import RunRecord, new_folder
+from harness.pipeline.traces import read_traces, save_traces
 from harness.scenarios.single_stream import SingleStream
 from harness.spec.check import check_suite, plain_name
 from harness.spec.find import load_suite, load_targets
@@ -66,7 +67,9 @@ def open_new(request: Request) -> tuple[Path, RunRecord]:
     where = "--target" if request.targets else f"{file}: targets"
     targets = load_targets(names, where, None if request.targets else file.parent)
     suite = msgspec.structs.replace(_adjusted(suite, request), targets=tuple(target.name for target in targets))
+    suite, traces = read_traces(suite, str(file), file.parent)
     folder = new_folder(request.out, suite.name)
+    save_traces(folder, traces)
     record = RunRecord(
         id=folder.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),

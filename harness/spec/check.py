@@ -46,7 +46,7 @@ def check_suite(suite: Suite, where: str, base: Path) -> None:
     names = [candidate.name for candidate in suite.candidate]
     _unique(where, "candidate", names)
     _unique(where, "targets", suite.targets)
-    _check_scenarios(suite, where)
+    _check_scenarios(suite, where, base)
     for index, candidate in enumerate(suite.candidate):
         _check_candidate(candidate, suite.trust_pickle, where, f"candidate[{index}]", base)
     _check_dataset(suite.dataset, where, base)
@@ -77,7 +77,7 @@ def _unique(where: str, key: str, names: Sequence[str]) -> None:
         _require(name not in names[:index], where, what, "names are unique")
 
 
-def _check_scenarios(suite: Suite, where: str) -> None:
+def _check_scenarios(suite: Suite, where: str, base: Path) -> None:
     _require(suite.scenario, where, "scenario: at least one is needed")
     _unique(where, "scenario", [scenario.name for scenario in suite.scenario])
     for index, scenario in enumerate(suite.scenario):
@@ -85,6 +85,8 @@ def _check_scenarios(suite: Suite, where: str) -> None:
         _require("." not in scenario.name, where, dotted, "in a policy, a dot separates scenario and metric")
         problem = scenario.problems()
         _require(problem is None, where, f"scenario[{index}].{problem}")
+        for key, file in scenario.files().items():
+            _check_file(file, where, f"scenario[{index}].{key}", base)
 
 
 def _check_candidate(candidate: Candidate, trust: bool, where: str, key: str, base: Path) -> None:

@@ -45,6 +45,8 @@ CODES: dict[str, Code] = {
     "objective_unknown": Code("info", "an objective that is not known counts as utility 0"),
     # what to read with care
     "not_steady": Code("warning", "warm-up did not reach a steady state"),
+    "saturated": Code("warning", "an open loop offered more than could be served: its latency has no bound"),
+    "generator_late": Code("warning", "late starts made latencies of an open loop longer than a stated bound"),
     "emulated": Code("warning", "a part of a core stands for a slower core"),
     "disturbed": Code("warning", "slices that the host disturbed change a result"),
     "quality_unknown": Code("warning", "predictions cannot be compared with the labels"),
@@ -90,9 +92,15 @@ CODES: dict[str, Code] = {
     "gpu_trial_repeated": Code("info", "a trial in which the GPU was disturbed was measured once more"),
     "gpu_processes_unseen": Code("info", "NVML does not show the run's processes on the GPU"),
     "gpu_exclusive": Code("info", "a GPU takes one process at a time: its cells ran one after another, not in turns"),
+    "cost_at_capacity": Code("info", "the cost is that of the capacity, the highest rate that keeps the latency limit"),
+    "capacity_none": Code("info", "no rate keeps the limit: requests that do not wait already break it"),
     "utilisation_assumed": Code("info", "the utilisation that cost assumes"),
     "price_old": Code("info", "a price is more than a year old"),
     "inputs_synthetic": Code("info", "inputs were drawn from the model's signature"),
+    "query_divided": Code("info", "the model takes fewer rows at once than a query has samples"),
+    "rate_by_share": Code("info", "arrivals come at a share of each row's own throughput: rows had different loads"),
+    "trace_in_part": Code("info", "windows replay parts of a longer trace"),
+    "one_of_several": Code("info", "several processes serve; memory is that of one of them"),
     "batch_fixed": Code("info", "the model accepts one batch size only"),
     "batch_left_out": Code(
         "info", "batch sizes were left out: a request takes too long, or more rows than the model takes"

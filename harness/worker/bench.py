@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
@@ -13,14 +13,18 @@ import numpy as np
 from harness.evidence.files import save_array
 from harness.evidence.folder import LATENCY, SLICES, EventLog, save_requests
 from harness.runtimes import feeds as feeding
-from harness.runtimes.base import Feed, Infer, Session
+from harness.runtimes.base import Feed, Infer, ModelError, Session
+from harness.scenarios.open_loop import Threads
+from harness.scenarios.serving import Batching, Stream, Team
 from harness.spec.arrays import Array, Integers
 from harness.spec.diagnostics import Diagnostic
+from harness.spec.scenario import Scenario
 from harness.spec.wire import Trial, Window
 from harness.worker.ledger import Ledger
 from harness.worker.process import usage
 from harness.worker.slices import Slices
 from harness.worker.turns import Turns
+from harness.worker.waiting import precise_sleep, wait_of
 
 
 class TrialBench:
@@ -37,7 +41,7 @@ class TrialBench:
         first_ns: int,
     ) -> None:
         self.job, self.clock, self.row_ns = job, session.clock, float(first_ns)
-        self.infer: Callable[[Any], Any] = slowed(session.infer, job.slower) if job.slower else session.infer
+        self.infer: Callable[[Any], Any] = self._slowed(session.infer)
         self.device_ns: Callable[[int], Integers] | None = getattr(session, "device_ns", None)
         self.fixed_batch, self.most_rows = feeding.fixed_batch(session.inputs), feeding.most_rows(session.inputs)
         self.windows: list[Window] = []
@@ -51,11 +55,18 @@ class TrialBench:
 
     def feeds(self, batch_size: int) -> Iterator[Feed]:
         """Return the pool's feeds over and over: a single buffer would measure the cache."""
+        return self._rotating(self._pool(batch_size))
+
+    def _pool(self, batch_size: int) -> list[Any]:
+        """Make the feeds of a batch size, and count what they take."""
         pool = feeding.pool(self._session.inputs, self._arrays, batch_size, self.job.pool_rows)
         self.inputs_bytes += sum(array.nbytes for feed in pool for array in feed.values())
-        place, before = getattr(self._session, "place", None), getattr(self._session, "before", None)
-        feeds = cycle(pool if place is None else [place(feed) for feed in pool])
-        return feeds if before is None else after(before, feeds)
+        place: Callable[[Feed], Any] | None = getattr(self._session, "place", None)
+        return [*pool] if place is None else [place(feed) for feed in pool]
+
+    def _rotating(self, pool: list[Any]) -> Iterator[Any]:
+        before: Callable[[], None] | None = getattr(self._session, "before", None)
+        return cycle(pool) if before is None else after(before, cycle(pool))
 
     @contextmanager
     def warming(self, window: str) -> Iterator[bool]:
@@ -89,6 +100,34 @@ class TrialBench:
         yield
         self._ledger.begin("other")
         self._slices.pause()
+
+    def team(self, scenario: Scenario, rows: int, batching: Batching) -> Team:
+        """Return the servers of a scenario. Raises ModelError where several threads have no real clock to serve by."""
+        if scenario.serving > 1 and self.clock is not time.perf_counter_ns:
+            raise ModelError(f"{scenario.name}: several servers need a real clock; this model's is its own")
+        wait = wait_of(self._session, self.clock, scenario.serving)
+        sizes = {rows, *range(1, batching.most + 1)}
+        return Threads(self.streams(scenario.serving, sizes), self.clock, wait, scenario.max_samples, rows, batching)
+
+    def streams(self, count: int, sizes: Iterable[int]) -> list[Stream]:
+        """Return what each of several serving threads calls: a connection of its own where the session has them.
+
+        They share the feeds of these numbers of rows.
+        """
+        connect: Callable[[], Infer] | None = getattr(self._session, "connect", None)
+        pools = {size: self._pool(size) for size in sizes}
+        infers = [self.infer if connect is None else self._slowed(connect()) for _ in range(count)]
+        return [Stream(infer, lambda size: self._rotating(pools[size]), self._scope) for infer in infers]
+
+    @contextmanager
+    def _scope(self) -> Iterator[None]:
+        """Let a thread serve: its sleeps end in time, and it is in the context that inference needs."""
+        precise_sleep()
+        with self._session.scope():
+            yield
+
+    def _slowed(self, infer: Infer) -> Infer:
+        return slowed(infer, self.job.slower) if self.job.slower else infer
 
     def keep(self, window: Window, arrays: Mapping[str, Array]) -> None:
         """Keep a window's requests."""

@@ -75,7 +75,7 @@ def test_a_cell_under_a_quota_has_turns_of_ten_periods_and_the_cost_of_them():
     job, turn = made(record_of(), 0.1, 1.0, speed=quota)
     assert (turn.seconds, job.turn_s, job.scenarios[0].seconds) == (1.0, 1.0, 1.0)
     assert made(record_of(), 1.0, 1.0, speed=quota)[1] == (1.0, 40)
-    assert cost_of(quota, "one", 500, 0.25) == plan.Cost(0.25, 0.001, 2.0, 500, 1.0)
+    assert cost_of(quota, record_of().suite.scenario, 500, 0.25) == plan.Cost(0.25, 0.001, 2.0, 500, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -128,9 +128,9 @@ def test_a_cold_trial_is_long_where_the_energy_of_a_gpu_is_asked_for(device, key
 
 
 def test_the_cost_of_a_cell_is_that_of_its_requests():
-    assert cost_of(SPEED, "one", 500, 0.25) == plan.Cost(0.25, 0.001, pytest.approx(0.005), 500)
-    assert cost_of(SPEED, "many", 500, 0.25).request_s == 0.001
-    assert cost_of(Speed(first_s=0.2), "one", 500, 0.0).request_s == 0.2, "all that is known"
+    assert cost_of(SPEED, record_of().suite.scenario, 500, 0.25) == plan.Cost(0.25, 0.001, pytest.approx(0.005), 500)
+    assert cost_of(SPEED, record_of().suite.scenario[::-1], 500, 0.25).request_s == 0.001
+    assert cost_of(Speed(first_s=0.2), record_of().suite.scenario, 500, 0.0).request_s == 0.2, "all that is known"
     assert windows_of(record_of().suite.scenario) == plan.Windows(2.0, 3.0)
 
 

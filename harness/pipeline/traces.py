@@ -1,0 +1,96 @@
+"""Recorded traffic: reads the timestamps of traces, and keeps them in the run folder as offsets from the first (ns)."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from harness.errors import SpecError
+from harness.evidence.files import save_array
+from harness.evidence.run import TRACES
+from harness.scenarios.server import Server
+from harness.spec.arrays import Array, Integers
+from harness.spec.metrics import nearest
+from harness.spec.scenario import Scenario
+from harness.spec.suite import Suite
+from harness.stats import arrivals
+
+_USUAL = ("timestamp", "time", "ts", "arrival")
+_NS_PER = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+
+
+def read_traces(suite: Suite, where: str, base: Path) -> tuple[Suite, dict[str, Integers]]:
+    """Read the traces of a suite's scenarios; returns it with their rates filled in, and offsets (ns) by scenario.
+
+    Raises SpecError that names file and key where a trace has no timestamps, or they are not sorted.
+    """
+    found, scenarios = dict[str, Integers](), list[Scenario]()
+    for index, scenario in enumerate(suite.scenario):
+        if isinstance(scenario, Server) and scenario.trace is not None:
+            offsets = _offsets(scenario, base / scenario.trace, where, f"scenario[{index}]")
+            found[scenario.name] = offsets
+            rate = scenario.rate_per_s or arrivals.mean_rate(offsets)
+            scenarios.append(msgspec.structs.replace(scenario, rate_per_s=rate))
+        else:
+            scenarios.append(scenario)
+    return msgspec.structs.replace(suite, scenario=tuple(scenarios)), found
+
+
+def save_traces(folder: Path, traces: dict[str, Integers]) -> None:
+    """Write traces into a run folder. Raises EvidenceError if they cannot be written."""
+    for name, offsets in traces.items():
+        save_array(folder / TRACES / f"{name}.npy", offsets)
+
+
+def _offsets(scenario: Server, path: Path, where: str, key: str) -> Integers:
+    column = _column(_table(path, where, f"{key}.trace"), scenario.trace_column, path, where, f"{key}.trace_column")
+    try:
+        return arrivals.trace(_nanoseconds(column, _NS_PER[scenario.trace_unit]))
+    except (ValueError, TypeError, OverflowError) as error:
+        what = f"{key}.trace: {path}: column '{column.name}': {error}"
+        raise SpecError(
+            where, what, "one timestamp for each request, ascending: numbers, or dates with times"
+        ) from error
+
+
+def _table(path: Path, where: str, key: str) -> pd.DataFrame:
+    try:
+        table = pd.read_parquet(path) if path.suffix in (".parquet", ".pq") else pd.read_csv(path)
+    except pd.errors.EmptyDataError:
+        raise SpecError(where, f"{key}: {path} is empty", "one timestamp for each request") from None
+    except (OSError, ValueError) as error:
+        what = f"{key}: {path} cannot be read: {str(error).strip().partition(chr(10))[0]}"
+        raise SpecError(where, what, "a .csv with a header, or .parquet") from error
+    if table.empty:
+        raise SpecError(where, f"{key}: {path} has no rows", "one timestamp for each request")
+    return table
+
+
+def _column(table: pd.DataFrame, name: str | None, path: Path, where: str, key: str) -> "pd.Series[Any]":
+    """Return the column of timestamps: the one that is named, the only one, or one with a usual name."""
+    names = [str(each) for each in table.columns]
+    usual = [each for each in names if each.lower() in _USUAL]
+    chosen = name if name is not None else names[0] if len(names) == 1 else usual[0] if len(usual) == 1 else None
+    if chosen is None:
+        raise SpecError(where, f"{key}: missing; {path} has {len(names)} columns", f"one of: {', '.join(names)}")
+    if chosen not in names:
+        raise SpecError(where, f"{key}: {path} has no column '{chosen}'", nearest(chosen, names))
+    return table.iloc[:, names.index(chosen)]
+
+
+def _nanoseconds(column: "pd.Series[Any]", ns_per: int) -> Array:
+    """Return timestamps as int64 ns: numbers in units of `ns_per`; anything else is read as dates with times."""
+    if column.isna().any():
+        raise ValueError(f"row {int(np.flatnonzero(column.isna())[0]) + 1} has no timestamp")
+    if pd.api.types.is_integer_dtype(column):
+        whole = column.to_numpy(dtype=np.int64)
+        return np.asarray((whole - whole[0]) * ns_per)
+    if pd.api.types.is_numeric_dtype(column):
+        units = column.to_numpy(dtype=np.float64)
+        if not np.isfinite(units).all():
+            raise ValueError(f"row {int(np.flatnonzero(~np.isfinite(units))[0]) + 1} is not a finite number")
+        return np.asarray(np.rint((units - units[0]) * ns_per), dtype=np.int64)
+    dates = pd.to_datetime(column, utc=True)
+    return np.asarray(dates.to_numpy(dtype="datetime64[ns]").astype(np.int64))
