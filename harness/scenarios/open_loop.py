@@ -24,13 +24,13 @@ def serve(number: int, stream: Stream, board: Board, clock: Clock, wait: Wait, r
 
     Three clock reads and five stores a request; nothing else.
     """
-    infer, feeds, end = stream.infer, stream.feeds(rows), board.end_ns
+    infer, feeds, end = stream.infer, stream.feeds(rows), board.end
     due, free, start, done, server = (board.view(column) for column in (DUE, FREE, START, DONE, SERVER))
     for i in board.numbers():
         feed = next(feeds)
         at = due[i]
         now = clock()
-        if now > end:
+        if now > end[0]:
             return
         free[i] = now
         if now < at:
@@ -47,12 +47,12 @@ def serve_batches(number: int, stream: Stream, board: Board, clock: Clock, wait:
     While it waits, others that are free wait behind it: batches close one after another, as in a model server.
     """
     feeds = {size: stream.feeds(size) for size in range(1, rule.most + 1)}
-    count, gate = board.count, board.turnstile
+    count, gate, end = board.count, board.turnstile, board.end
     due, free, start, done, server, batch = (board.view(c) for c in (DUE, FREE, START, DONE, SERVER, BATCH))
     while True:
         first = gate.take()
         taken = clock()
-        if first >= count or taken > board.end_ns:
+        if first >= count or taken > end[0]:
             gate.give(count)
             return
         last, now = first + 1, taken if taken >= due[first] else wait(due[first])
