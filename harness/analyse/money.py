@@ -1,4 +1,8 @@
-"""What a million inferences of a cell cost, by the throughput that the evidence shows to keep the latency limit."""
+"""What a million inferences of a cell cost.
+
+On a machine rented by the hour, by the throughput that the evidence shows to keep the latency limit; where use is
+billed, by what one request after another on a warm instance would be billed for.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,16 +14,18 @@ from harness.analyse.measures import as_measure
 from harness.analyse.requests import pooled
 from harness.analyse.trials import TrialMetrics, bounds
 from harness.cost.hourly import cost_per_million
+from harness.cost.serverless import MONTH_S, Size, Use, per_million, rounded_up
 from harness.cost.sustained import Way, sustained
 from harness.evidence.run import Cell
 from harness.score.records import Measure
 from harness.spec.arrays import Floats
 from harness.spec.metrics import PERCENTILES
 from harness.spec.policy import Policy
-from harness.spec.target import HourlyPrice
+from harness.spec.target import ContainerPrice, HourlyPrice, Target, UsagePrice
 from harness.stats.across import over_trials
 
 KEY = "cost_per_million_usd"
+_MIB_PER_GIB = 1024
 
 
 class Cost(NamedTuple):
@@ -45,12 +51,37 @@ def cost(cell: Cell, trials: Sequence[TrialMetrics], policy: Policy) -> Cost | N
     price, (key, limit) = cell.target.price, latency_limit(policy)
     if price is None:
         return None
+    if not isinstance(price, HourlyPrice):
+        return _by_use(cell, price, trials)
     found = sustained([_way(trials, window, key, limit) for window in _windows(trials)], limit)
     if found is None:
         return None
     costs = _usd(price, found.per_s)
     by_block = dict(zip((trial.block for trial in trials), costs, strict=True))
     return Cost(_measure(costs, None if found.certain_per_s is None else _usd(price, found.certain_per_s)), by_block)
+
+
+def size_of(target: Target) -> Size:
+    """Return the size of the target's instances; what has no limit counts as nothing."""
+    return Size((target.limits.memory_mib or 0) / _MIB_PER_GIB, target.limits.cpus or 0.0)
+
+
+def _by_use(cell: Cell, price: UsagePrice, trials: Sequence[TrialMetrics]) -> Cost | None:
+    """Price warm requests of the first window, each rounded up as it is billed; without arrivals nothing is free.
+
+    None where instances are paid from start to end: without arrivals it is not known how long that is.
+    """
+    if isinstance(price, ContainerPrice) and price.billing == "instance":
+        return None
+    costs = [_usd_warm(price, size_of(cell.target), trial) for trial in trials]
+    return Cost(_measure(costs, costs), dict(zip((trial.block for trial in trials), costs, strict=True)))
+
+
+def _usd_warm(price: UsagePrice, size: Size, trial: TrialMetrics) -> float:
+    window = trial.outcome.windows[0]
+    billed_s = rounded_up(trial.requests(window.name) / 1e9, price.round_ms)
+    use = Use(MONTH_S, len(billed_s), float(billed_s.sum()))
+    return per_million(msgspec.structs.replace(price, free_tier=False), size, use) / window.batch_size
 
 
 def _windows(trials: Sequence[TrialMetrics]) -> list[str]:

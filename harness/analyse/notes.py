@@ -18,6 +18,7 @@ from harness.launch.instructions import DOT_PRODUCTS
 from harness.score.words import listed
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.policy import Policy
+from harness.spec.target import HourlyPrice
 from harness.spec.wire import Trial
 
 
@@ -140,8 +141,10 @@ def _money(reader: RunReader) -> list[Diagnostic]:
     priced = [(t.name, t.price) for t in record.targets if t.price is not None and t.name in here]
     if not priced:
         return []
-    busy = " or ".join(f"{fraction:.0%}" for fraction in sorted({price.utilisation for _, price in priced}))
-    notes = [diagnostic("utilisation_assumed", f"cost assumes machines that are busy {busy} of the time")]
+    fractions = sorted({price.utilisation for _, price in priced if isinstance(price, HourlyPrice)})
+    busy = " or ".join(f"{fraction:.0%}" for fraction in fractions)
+    said = f"cost assumes machines that are busy {busy} of the time"
+    notes = [diagnostic("utilisation_assumed", said)] if fractions else []
     day = date.fromisoformat(record.created[:10])
     old = [f"{name} ({price.as_of})" for name, price in priced if is_old(price.as_of, day)]
     return notes + ([diagnostic("price_old", f"prices more than a year old: {listed(old)}")] if old else [])

@@ -17,7 +17,7 @@ from harness.score.records import Ranking, Row
 from harness.score.words import listed, short_name, text_of
 from harness.spec.metrics import lookup
 from harness.spec.policy import Policy
-from harness.spec.target import Option, Target
+from harness.spec.target import FunctionPrice, HourlyPrice, Option, Price, Target
 from harness.spec.variant import Variant
 
 LEGEND = (
@@ -138,9 +138,21 @@ def _policy(policy: Policy) -> str:
 
 def _target(target: Target) -> str:
     text = f"`{target.name}`: {target.description}"
-    if (p := target.price) is None:
-        return text
-    return f"{text}; {p.usd_per_hour} USD/h at {p.utilisation:.0%} utilisation ({p.source}, {p.as_of})"
+    price = target.price
+    return text if price is None else f"{text}; {_price(price)} ({price.source}, {price.as_of})"
+
+
+def _price(price: Price) -> str:
+    """Say a price in words, with what it is put on."""
+    if isinstance(price, HourlyPrice):
+        return f"{price.usd_per_hour} USD/h at {price.utilisation:.0%} utilisation"
+    free = "free tier taken off" if price.free_tier else "no free tier"
+    requests = f"{price.usd_per_million_requests} USD per million requests"
+    if isinstance(price, FunctionPrice):
+        init = "INIT billed" if price.init_billed else "INIT not billed"
+        return f"{price.usd_per_gb_s} USD/GB-s, {requests}, by {price.round_ms:g} ms, {init}, {free}"
+    rates = f"{price.usd_per_vcpu_s} USD/vCPU-s, {price.usd_per_gib_s} USD/GiB-s"
+    return f"{rates}, {requests}, billed by {price.billing}, by {price.round_ms:g} ms, {free}"
 
 
 def _variants(folder: Path) -> str:

@@ -11,7 +11,7 @@ from harness.spec.formats import format_of, formats, is_pickle, suffixes
 from harness.spec.metrics import lookup, metric_names, nearest, split_key
 from harness.spec.policy import Limit, Objective, Policy, scale_of
 from harness.spec.suite import Candidate, Dataset, Source, Suite
-from harness.spec.target import Target
+from harness.spec.target import ContainerPrice, FunctionPrice, Target
 from harness.spec.toml import nearest_file
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -38,6 +38,12 @@ def check_target(target: Target, where: str) -> None:
     each = f"{granted_ms:g} ms of each {limits.cpu_period_ms} ms"
     what = f"limits.cpus: {limits.cpu_time} CPUs are {each}; Linux needs 1 ms"
     _require(granted_ms >= 1.0, where, what, "raise cpus or cpu_period_ms")
+    if isinstance(target.price, FunctionPrice | ContainerPrice):
+        what = "price.model: it is billed by memory, and there is no limits.memory_mib"
+        _require(limits.memory_mib is not None, where, what, "give it")
+    if isinstance(target.price, ContainerPrice):
+        what = "price.model: 'container' is billed by vCPUs, and there is no limits.cpus"
+        _require(limits.cpus is not None, where, what, "give it")
 
 
 def check_suite(suite: Suite, where: str, base: Path) -> None:
