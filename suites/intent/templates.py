@@ -153,7 +153,7 @@ INTENTS = (
         "discount",
         (
             *(
-                "can i get the {product} cheaper",
+                "can i have the {product} for less",
                 "my coupon has expired",
                 "i forgot my voucher for {order}",
                 "any offers",
