@@ -63,7 +63,7 @@ def cost(cell: Cell, trials: Sequence[TrialMetrics], policy: Policy) -> Cost | N
 
 def size_of(target: Target) -> Size:
     """Return the size of the target's instances; what has no limit counts as nothing."""
-    return Size((target.limits.memory_mib or 0) / _MIB_PER_GIB, target.limits.cpus or 0.0)
+    return Size((target.limits.memory_mib or 0) / _MIB_PER_GIB, target.granted.cpus or 0.0)
 
 
 def _by_use(cell: Cell, price: UsagePrice, trials: Sequence[TrialMetrics]) -> Cost | None:

@@ -31,6 +31,16 @@ def load(group: str, name: str) -> Any:
     raise LookupError(f"no plug-in '{name}' in harness.{group}; registered: {', '.join(names(group))}")
 
 
+def entry(group: str, name: str) -> str:
+    """Return where the plug-in `name` of `harness.<group>` is, as `module:object`; nothing is imported.
+
+    Raises LookupError if no plug-in has this name.
+    """
+    for found in entry_points(group=f"harness.{group}", name=name):
+        return found.value
+    raise LookupError(f"no plug-in '{name}' in harness.{group}; registered: {', '.join(names(group))}")
+
+
 def extra(group: str, name: str, module: str) -> str | None:
     """Return what brings a module that a plug-in misses, as `distribution[extra]`.
 
