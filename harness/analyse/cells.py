@@ -1,7 +1,7 @@
 """A cell's trials → one entry for the scorer: every metric with its interval."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -24,12 +24,16 @@ _WARNINGS = {"not_steady": "not steady"}
 
 
 class CellEvidence(NamedTuple):
-    """What there is of one cell: its trials by block, cold trials, what its quality is judged by, its cold starts."""
+    """What there is of one cell: its trials by block, cold trials, what its quality is judged by, its cold starts.
+
+    `fleet` has the metrics of the suite's users, by the key that they have in a policy.
+    """
 
     trials: Sequence[TrialMetrics]
     cold: Sequence[TrialMetrics]
     data: QualityData
     starts: Sequence[Start] = ()
+    fleet: Mapping[str, Measure] = {}
 
 
 def entry(
@@ -72,7 +76,9 @@ def _known(cell: Cell, evidence: CellEvidence, policy: Policy) -> Measured:
     for key in dict.fromkeys(key for values in processes.values() for key in values):
         values = {number: each[key] for number, each in processes.items() if key in each}
         metrics[key], trials[key] = over_processes(key, list(values.values())), padded(values)
-    metrics |= start_measures(evidence.starts, cell.target.lifecycle)
+    metrics |= start_measures(evidence.starts, cell.target.lifecycle) | dict(evidence.fleet)
+    if COST in evidence.fleet:  # at the users' rate, not that of a trial
+        trials.pop(COST, None)
     if (energy := energy_measure(evidence.cold)) is not None:
         metrics[ENERGY], trials[ENERGY] = energy[0], padded(energy[1])
     return Measured(metrics, trials, found.loads)

@@ -10,7 +10,7 @@ from harness.score.limits import certainly_broken, probability
 from harness.score.records import Entry
 from harness.score.weights import single_log_metric, slope, utility, weighting_of
 from harness.spec.arrays import Floats
-from harness.spec.metrics import START_PERCENTILES, lookup
+from harness.spec.metrics import lookup
 from harness.spec.policy import Policy, keys_of
 from harness.stats.racing import Decision, Mode, Rule, race
 
@@ -102,7 +102,7 @@ def is_open(entry: Entry, policy: Policy, to_the_end: bool = False) -> bool:
 
     `to_the_end`: also where a percentile has no upper end because trials differ, which more blocks may mend.
     """
-    keys = [key for key in keys_of(policy) if key not in START_PERCENTILES]  # their number is the suite's word
+    keys = [key for key in keys_of(policy) if key in entry.trials]  # blocks add nothing to starts, sizes, dataset rows
     found = [each for key in keys if (each := estimate(entry, key)) is not None]
     return any(not each.settled or (to_the_end and not each.bounded) for each in found)
 

@@ -35,9 +35,11 @@ _SHORT = {
     "output_agreement": "agreement",
     "fp32_agreement": "agreement with fp32",
     "cost_per_million_usd": "cost per million",
+    "cost_per_month_usd": "cost per month",
 }
 _WORSE = (
     ("latency_", "slower"),
+    ("cold_start_rate", "more often cold"),
     ("cold_", "slower to start"),
     ("warm_invoke", "slower through the platform"),
     ("device_", "slower on the device"),

@@ -10,6 +10,7 @@ from harness.spec import plugins
 from harness.spec.formats import format_of, formats, is_pickle, suffixes
 from harness.spec.metrics import lookup, metric_names, nearest, split_key
 from harness.spec.policy import Limit, Objective, Policy, scale_of
+from harness.spec.scenario import kind_of
 from harness.spec.suite import Candidate, Dataset, Source, Suite
 from harness.spec.target import INSTANCES, ContainerPrice, HourlyPrice, Lifecycle, Target
 from harness.spec.toml import nearest_file
@@ -122,12 +123,14 @@ def _check_scenarios(suite: Suite, where: str) -> None:
     for index, scenario in enumerate(suite.scenario):
         dotted = f"scenario[{index}]: the name '{scenario.name}' must have no '.'"
         _require("." not in scenario.name, where, dotted, "in a policy, a dot separates scenario and metric")
-        needs = "cold starts come beside it: put a scenario of steady traffic before it"
+        needs = "put a scenario of steady traffic before it"
         _require(index or scenario.in_trials, where, f"scenario[0]: '{scenario.name}' is no steady traffic", needs)
         problem = scenario.problems()
         _require(problem is None, where, f"scenario[{index}].{problem}")
-    beside = [scenario.name for scenario in suite.scenario if not scenario.in_trials]
-    _require(len(beside) < 2, where, f"scenario: {' and '.join(beside)} are both cold starts", "leave out one of them")
+    kinds = [kind_of(scenario) for scenario in suite.scenario if not scenario.in_trials]
+    for kind in kinds:
+        names = " and ".join(scenario.name for scenario in suite.scenario if kind_of(scenario) == kind)
+        _require(kinds.count(kind) < 2, where, f"scenario: {names} are all of kind {kind}", "one is enough")
 
 
 def _check_candidate(candidate: Candidate, trust: bool, where: str, key: str, base: Path) -> None:

@@ -74,6 +74,7 @@ _METRICS = (
     *(Metric(key, "ms", "lower", "log", "scenario", _ON_DEVICE.format(p)) for key, p in DEVICE_PERCENTILES.items()),
     *(Metric(key, "ms", "lower", "log", "cell", _of_start(key, p)) for key, p in START_PERCENTILES.items()),
     Metric("latency_mean_ms", "ms", "lower", "log", "scenario", "mean time of one inference; does not show the tail"),
+    Metric("cold_start_rate", "", "lower", "linear", "scenario", "fraction of users' requests that start an instance"),
     Metric("throughput_per_s", "1/s", "higher", "log", "scenario", "inferences completed per second, kept busy"),
     Metric("best_batch_size", "", "none", "linear", "scenario", "batch size with the highest throughput"),
     Metric("load_ms", "ms", "lower", "log", "cell", "from artefact on disk to a session that can be called"),
@@ -98,6 +99,7 @@ _METRICS = (
         "fp32_agreement", "", "higher", "linear", "cell", "fraction of rows with the candidate's top-1 class in fp32"
     ),
     Metric("cost_per_million_usd", "USD", "lower", "log", "cell", "price × occupied time of a million inferences"),
+    Metric("cost_per_month_usd", "USD", "lower", "log", "cell", "the bill of a month (30 days) of the users' requests"),
 )
 CATALOGUE: dict[str, Metric] = {metric.key: metric for metric in _METRICS}
 

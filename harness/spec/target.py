@@ -1,7 +1,7 @@
 """A target: a place where a candidate could run. A claim about the world, with source and date."""
 
 from datetime import date
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
@@ -46,6 +46,9 @@ class Lifecycle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     `timeout_s`. `storage`: whether a start finds the artefact's pages in memory ("warm") or has to read them ("cold").
     `elsewhere_ms` is added to each cold start for what happens before the process is started (placement, pulling an
     image, booting a micro-VM), none of which is emulated; `elsewhere_source` says who measured it.
+
+    Of the fleet that such instances form: one that is idle ends after `keep_alive_s`; one takes `concurrency` requests
+    and works on one at a time; `provisioned` ones are kept.
     """
 
     mib_per_cpu: Positive | None = None
@@ -55,6 +58,9 @@ class Lifecycle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     storage: Literal["cold", "warm"] = "cold"
     elsewhere_ms: NotNegative = 0.0
     elsewhere_source: str = ""
+    keep_alive_s: NotNegative = 300.0
+    concurrency: Count = 1
+    provisioned: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class HourlyPrice(

@@ -125,15 +125,15 @@ class _Instances:
 def serve(arrivals_s: Floats, warm_s: Floats, cold_s: Floats, rules: Rules) -> Served:
     """Serve requests that arrive at sorted times (s) by a fleet that begins with its provisioned instances only.
 
-    `warm_s` and `cold_s` [n] are what each request takes if its instance is warm, and if it starts one. Raises
-    ValueError where the arrays differ in length, or there is no request.
+    `warm_s` [n] are what each request takes if its instance is warm, `cold_s` [n] what the first, second, … takes that
+    starts one. Raises ValueError where the arrays differ in length, or there is no request.
     """
     if not len(arrivals_s) == len(warm_s) == len(cold_s) > 0:
         raise ValueError(f"one time each per request: {len(arrivals_s)}, {len(warm_s)}, {len(cold_s)}")
-    fleet, rows = _Instances(rules), list[tuple[bool, float, int, int]]()
-    for now, warm, cold in zip(arrivals_s.tolist(), warm_s.tolist(), cold_s.tolist(), strict=True):
+    fleet, rows, starts = _Instances(rules), list[tuple[bool, float, int, int]](), iter(cold_s.tolist())
+    for now, warm in zip(arrivals_s.tolist(), warm_s.tolist(), strict=True):
         number, new = fleet.choose(now)
-        until = max(now, fleet.free_at[number]) + (cold if new else warm)
+        until = max(now, fleet.free_at[number]) + (next(starts) if new else warm)
         fleet.take(number, until)
         rows.append((new, until - now, number, fleet.stretch[number]))
     fleet.end_all()
