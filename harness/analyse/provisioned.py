@@ -59,8 +59,10 @@ def provisioned_remark(cell: Cell, of: Simulated, users: Users, seed: int) -> Di
     text = f"{many} would lower cold starts from {none.cold_rate:.2%} to {best.cold_rate:.2%} and p99 from"
     text += f" {number(none.p99_ms)} to {number(best.p99_ms)} ms, for {number(best.usd or 0.0)} instead of"
     text += f" {number(none.usd or 0.0)} USD a month; {_break_even(cell, of, users)}"
-    columns = {name: [getattr(each, name) for each in told] for name in Kept._fields}
-    return diagnostic("provisioned", text, **columns)
+    columns = [[*column] for column in zip(*told, strict=True)]
+    return diagnostic(
+        "provisioned", text, provisioned=columns[0], cold_rate=columns[1], p99_ms=columns[2], usd=columns[3]
+    )
 
 
 def _break_even(cell: Cell, of: Simulated, users: Users) -> str:
