@@ -70,6 +70,8 @@ def times_of(starts: Sequence[Start], lifecycle: Lifecycle | None) -> Times:
     ok = [(start, phases) for start in starts if (phases := start.started) is not None]
     found = {name: np.array([_phase_ms(each, name) for _, each in ok]) for name in START_PHASES}
     found["total"] = found["total"] + added
+    if not found["lost"].any():
+        del found["lost"]
     warm = {name: [of(start) / NS_PER_MS for start, _ in ok] for name, of in _WARM_NS.items()}
     return Times(found, warm)
 

@@ -34,7 +34,7 @@ from harness.spec.wire import ColdStart, Launched, Memory, Outcome, Started
 _ENDING_S = 1.0
 """How long a process that has said goodbye may take to end, so that its exit status names its end."""
 OnTick = Callable[[], None]
-_PHASES = ("up", "imported", "loaded")
+_MARKS = ("up", "own", "owned", "imported", "loaded")
 
 
 class Grant(NamedTuple):
@@ -216,16 +216,17 @@ class ColdStartJob:
     def _phases(self, answers: Sequence[Answer], ready_ns: int, resident: float | None) -> Started:
         """Return the phases, by the marks of the last process that was started."""
         told = {event.phase: event.t_ns for event in read_events(self._folder)[0] if event.t_ns >= self._spawned_ns}
-        if not all(phase in told for phase in _PHASES):
+        if not all(phase in told for phase in _MARKS):
             raise Unspeakable("left no marks of its phases")
-        up, imported, loaded = (told[phase] for phase in _PHASES)
+        up, own, owned, imported, loaded = (told[phase] for phase in _MARKS)
         return Started(
+            own_ns=owned - own,
             interpreter_ns=up - self._spawned_ns,
-            imports_ns=imported - up,
+            imports_ns=imported - up - (owned - own),
             load_ns=loaded - imported,
             first_ns=answers[0].end_ns - loaded,
             second_ns=answers[1].end_ns - answers[1].begin_ns,
-            init_ns=ready_ns - self._spawned_ns,
+            init_ns=ready_ns - self._spawned_ns - (owned - own),
             lost_ns=self._lost_ns,
             inits=self._inits,
             resident=resident,

@@ -3,7 +3,6 @@
 It is open: the entry-point group `harness.metrics` adds metrics. A plug-in is an object with an attribute `metric`.
 """
 
-import difflib
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
@@ -35,6 +34,7 @@ PERCENTILES: dict[str, float] = {
 DEVICE_PERCENTILES: dict[str, float] = {"device_p50_ms": 0.50, "device_p99_ms": 0.99}
 """Percentiles of what requests took on a device, by its own events, where a runtime has such."""
 START_PHASES: dict[str, str] = {
+    "lost": "INITs that took too long, and were ended",
     "interpreter": "from the start of the process until its interpreter runs",
     "imports": "importing the runtime, and what asks for work, before the model",
     "load": "loading the model",
@@ -43,7 +43,7 @@ START_PHASES: dict[str, str] = {
     "init": "from the start of the process until it is ready for a request",
     "total": "from a request that finds no instance to its response",
 }
-"""Phases of a cold start. The first four follow one another, and are `total` without an INIT that was lost."""
+"""Phases of a cold start. The first five follow one another, and add up to `total`."""
 WARM: dict[str, str] = {
     "warm_invoke": "a request through the platform to an instance that is there",
     "warm_handler": "the handler's part of such a request",
@@ -130,6 +130,8 @@ def metric_names() -> tuple[str, ...]:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Say which known word is meant, as a phrase for an error message."""
+    import difflib  # for errors only
+
     options = sorted(known)
     close = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
     if close:

@@ -4,11 +4,13 @@ import json
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer
+from typing import Any
 
 from harness.worker.boot import mark
-from harness.worker.instance import Instance, load
+from harness.worker.own import load
 
 
 class Server(TCPServer):
@@ -16,8 +18,8 @@ class Server(TCPServer):
 
     allow_reuse_address = True
 
-    def __init__(self, port: int, instance: Instance) -> None:
-        self.instance = instance
+    def __init__(self, port: int, answer: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        self.answer = answer
         super().__init__(("127.0.0.1", port), Handler)
 
 
@@ -32,7 +34,7 @@ class Handler(BaseHTTPRequestHandler):
         """Answer an event; 500 with its error where the model raises one."""
         try:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            status, answer = 200, self.server.instance.answer(json.loads(body))
+            status, answer = 200, self.server.answer(json.loads(body))
         except Exception as error:  # noqa: BLE001 - the edge of the instance: a model may raise anything
             traceback.print_exc()
             status, answer = 500, {"errorType": type(error).__name__, "errorMessage": str(error)}
@@ -47,10 +49,10 @@ class Handler(BaseHTTPRequestHandler):
 def serve(port: int, folder: str) -> None:
     """Load the model, then listen; what keeps the model from being loaded is left in `folder`, as a mark."""
     try:
-        instance = load()
+        answer = load().answer
     except Exception as error:  # noqa: BLE001 - the edge of the instance
         traceback.print_exc()
         mark(folder, "failed", time.perf_counter_ns(), json.dumps(f"{type(error).__name__}: {error}"))
         sys.exit(1)
-    with Server(port, instance) as server:
+    with Server(port, answer) as server:
         server.serve_forever(poll_interval=3600)

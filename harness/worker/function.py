@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from harness.worker.instance import load
+from harness.worker.own import load
 
 
 def __getattr__(name: str) -> Any:

@@ -48,13 +48,18 @@ class Instance:
         return feeding.batch(self._session.inputs, arrays, 0, feeding.fixed_batch(self._session.inputs) or 1)
 
 
-def load() -> Instance:
-    """Import the runtime and load the model of this process's job; marks when each is done."""
+def load(begin_ns: int) -> Instance:
+    """Import the runtime and load the model of this process's job; marks when each is done.
+
+    The first marks are of the harness's own part: from `begin_ns`, when its import began, until the job is read.
+    """
     die_with_parent()
     folder, root = os.environ[FOLDER_VARIABLE], os.environ[ROOT_VARIABLE]
     job: ColdStart = rooted(read_json(Path(folder) / "job.json", ColdStart), Path(root))
     use_cpus(job.cpus or job.resources.cpus)
     limit_memory(job.resources.data_limit_bytes)
+    mark(folder, "own", begin_ns)
+    mark(folder, "owned", time.perf_counter_ns())
     module, _, name = job.entry.partition(":")
     runtime: Runtime = getattr(importlib.import_module(module), name)()
     if problem := runtime.unavailable(job.target):
