@@ -1,6 +1,6 @@
 """A cell's trials → one entry for the scorer: every metric with its interval."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from harness.analyse.measures import CAPACITY, Measured, measured, over_processe
 from harness.analyse.money import KEY as COST
 from harness.analyse.money import Cost, at_capacity, cost
 from harness.analyse.quality import QualityData, agreement_after_conversion, exact, quality
+from harness.analyse.starts import Start, start_measures, start_remarks
 from harness.analyse.trials import TrialMetrics
 from harness.evidence.run import Cell, Drop, PreparedCell
 from harness.scenarios.capacity import Capacity
@@ -22,15 +23,17 @@ from harness.spec.scenario import Scenario
 
 
 class CellEvidence(NamedTuple):
-    """What there is of one cell: its trials by block, its cold trials, what its quality is judged by.
+    """What there is of one cell: its trials by block, cold trials, what its quality is judged by, its cold starts.
 
-    `scenarios` are the suite's.
+    `fleet` has the metrics of the suite's users, by the key that they have in a policy. `scenarios` are the suite's.
     """
 
     trials: Sequence[TrialMetrics]
     cold: Sequence[TrialMetrics]
     data: QualityData
     scenarios: Sequence[Scenario] = ()
+    starts: Sequence[Start] = ()
+    fleet: Mapping[str, Measure] = {}
 
 
 def entry(
@@ -41,7 +44,8 @@ def entry(
     `first` is the suite's first scenario; `dropped` is how the cell left the race early.
     """
     trials, make = evidence.trials, partial(Entry, candidate=cell.candidate.name, target=cell.target.name)
-    failed = [trial.outcome for trial in (*evidence.cold, *trials) if trial.outcome.status != "ok"]
+    outcomes = [each.outcome for part in (evidence.cold, evidence.starts, trials) for each in part]
+    failed = [outcome for outcome in outcomes if outcome.status != "ok"]
     if prepared.status == "skipped" or (prepared.status == "ok" and not trials and not failed):
         why = prepared.why or "no trial of this cell was run before the run ended"
         return make(status="skipped", diagnostics=(diagnostic("skipped", why, cell.name),))
@@ -51,7 +55,7 @@ def entry(
         return make(status="failed", failure=failure, diagnostics=(reason,))
     timed, judged = measured(trials), quality(cell, evidence.data)
     priced = _priced(cell, evidence, timed, policy)
-    known = _known(evidence, timed, priced)
+    known = _known(cell, evidence, timed, priced)
     return make(
         status="dropped" if dropped else "measured",
         beaten_by=dropped.leader if dropped else "",
@@ -64,7 +68,7 @@ def entry(
             *_dropped(cell, dropped),
             *_notes(cell, prepared),
             *(priced.notes if priced else ()),
-            *_warnings(cell, trials),
+            *_warnings(cell, evidence),
             *judged.problems,
         ),
     )
@@ -81,7 +85,7 @@ def _priced(cell: Cell, evidence: CellEvidence, timed: Measured, policy: Policy)
     return cost(cell, evidence.trials, policy)
 
 
-def _known(evidence: CellEvidence, found: Measured, priced: Cost | None) -> Measured:
+def _known(cell: Cell, evidence: CellEvidence, found: Measured, priced: Cost | None) -> Measured:
     """Add cost, and what fresh processes show, to what windows do."""
     metrics, trials = dict(found.metrics), dict(found.trials)
     if priced is not None:
@@ -90,6 +94,9 @@ def _known(evidence: CellEvidence, found: Measured, priced: Cost | None) -> Meas
     for key in dict.fromkeys(key for values in processes.values() for key in values):
         values = {number: each[key] for number, each in processes.items() if key in each}
         metrics[key], trials[key] = over_processes(key, list(values.values())), padded(values)
+    metrics |= start_measures(evidence.starts, cell.target.lifecycle) | dict(evidence.fleet)
+    if COST in evidence.fleet:  # at the users' rate, not that of a trial
+        trials.pop(COST, None)
     if (energy := energy_measure(evidence.cold)) is not None:
         metrics[ENERGY], trials[ENERGY] = energy[0], padded(energy[1])
     return Measured(metrics, trials, found.loads)
@@ -127,13 +134,18 @@ def _notes(cell: Cell, prepared: PreparedCell) -> list[Diagnostic]:
     return [msgspec.structs.replace(note, subject=cell.name) for note in prepared.notes]
 
 
-def _warnings(cell: Cell, trials: Sequence[TrialMetrics]) -> tuple[Diagnostic, ...]:
-    """Return each warning of a scenario once, as the first trial says it, with how many of the trials carry it."""
+def _warnings(cell: Cell, evidence: CellEvidence) -> tuple[Diagnostic, ...]:
+    """Return what is to be said of the cold starts, and each warning of a scenario once.
+
+    As the first trial says it, with how many of the trials carry it.
+    """
+    trials, starts = evidence.trials, start_remarks(evidence.starts, cell.target.lifecycle)
     found: dict[tuple[str, object], list[Diagnostic]] = {}
     for each in (warning for trial in trials for warning in trial.warnings):
         found.setdefault((each.code, each.data.get("scenario")), []).append(each)
     told = {f"{same[0].message} in {len(same)} of {len(trials)} trials": same for same in found.values()}
-    return tuple(
+    said = tuple(msgspec.structs.replace(each, subject=cell.name) for each in starts)
+    return said + tuple(
         diagnostic(same[0].code, text, cell.name, **same[0].data, affected=len(same), trials=len(trials))
         for text, same in sorted(told.items(), key=lambda each: each[0])
     )

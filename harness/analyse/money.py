@@ -1,4 +1,7 @@
-"""What a million inferences of a cell cost, by the throughput that the evidence shows to keep the latency limit.
+"""What a million inferences of a cell cost.
+
+On a machine rented by the hour, by the throughput that the evidence shows to keep the latency limit; where use is
+billed, by what one request after another on a warm instance would be billed for.
 
 Where the suite searches the capacity at that limit (scenario kind `capacity`), that is the throughput: requests that
 wait for each other count. Otherwise it is that of a closed loop whose requests keep the limit one after another.
@@ -14,6 +17,7 @@ from harness.analyse.measures import as_measure
 from harness.analyse.requests import pooled
 from harness.analyse.trials import TrialMetrics, bounds
 from harness.cost.hourly import cost_per_million
+from harness.cost.serverless import MONTH_S, Size, Use, per_million, rounded_up
 from harness.cost.sustained import Way, sustained
 from harness.evidence.run import Cell
 from harness.scenarios.capacity import Capacity
@@ -23,10 +27,11 @@ from harness.spec.arrays import Floats
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.metrics import PERCENTILES, lookup
 from harness.spec.policy import Policy
-from harness.spec.target import HourlyPrice
+from harness.spec.target import ContainerPrice, HourlyPrice, Target, UsagePrice
 from harness.stats.across import over_trials
 
 KEY = "cost_per_million_usd"
+_MIB_PER_GIB = 1024
 
 
 class Cost(NamedTuple):
@@ -49,12 +54,12 @@ def at_capacity(
 ) -> Cost | None:
     """Return what a cell costs at its capacity, with the capacity's interval.
 
-    None without a price or a capacity, or where the capacity is that of another percentile than the policy's, or of a
-    higher limit.
+    None without an hourly price or a capacity, or where the capacity is that of another percentile than the policy's,
+    or of a higher limit.
     """
     price, (key, limit) = cell.target.price, latency_limit(policy)
     fits = limit is None or (key == scenario.key and scenario.limit_ms <= limit)
-    if price is None or capacity is None or not fits:
+    if not isinstance(price, HourlyPrice) or capacity is None or not fits:
         return None
     ends = [None if end is None or end <= 0.0 else end for end in (capacity.high, capacity.low)]
     value, low, high = (None if end is None else _usd(price, np.array([end]))[0] for end in (capacity.value, *ends))
@@ -76,12 +81,37 @@ def cost(cell: Cell, trials: Sequence[TrialMetrics], policy: Policy) -> Cost | N
     price, (key, limit) = cell.target.price, latency_limit(policy)
     if price is None:
         return None
+    if not isinstance(price, HourlyPrice):
+        return _by_use(cell, price, trials)
     found = sustained([_way(trials, window, key, limit) for window in _windows(trials)], limit)
     if found is None:
         return None
     costs = _usd(price, found.per_s)
     by_block = dict(zip((trial.block for trial in trials), costs, strict=True))
     return Cost(_measure(costs, None if found.certain_per_s is None else _usd(price, found.certain_per_s)), by_block)
+
+
+def size_of(target: Target) -> Size:
+    """Return the size of the target's instances; what has no limit counts as nothing."""
+    return Size((target.limits.memory_mib or 0) / _MIB_PER_GIB, target.granted.cpus or 0.0)
+
+
+def _by_use(cell: Cell, price: UsagePrice, trials: Sequence[TrialMetrics]) -> Cost | None:
+    """Price warm requests of the first window, each rounded up as it is billed; without arrivals nothing is free.
+
+    None where instances are paid from start to end: without arrivals it is not known how long that is.
+    """
+    if isinstance(price, ContainerPrice) and price.billing == "instance":
+        return None
+    costs = [_usd_warm(price, size_of(cell.target), trial) for trial in trials]
+    return Cost(_measure(costs, costs), dict(zip((trial.block for trial in trials), costs, strict=True)))
+
+
+def _usd_warm(price: UsagePrice, size: Size, trial: TrialMetrics) -> float:
+    window = trial.outcome.windows[0]
+    billed_s = rounded_up(trial.requests(window.name) / 1e9, price.round_ms)
+    use = Use(MONTH_S, len(billed_s), float(billed_s.sum()))
+    return per_million(msgspec.structs.replace(price, free_tier=False), size, use) / window.batch_size
 
 
 def _windows(trials: Sequence[TrialMetrics]) -> list[str]:

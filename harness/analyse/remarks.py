@@ -8,8 +8,11 @@ import numpy as np
 
 from harness.analyse.device_remarks import device_remarks
 from harness.analyse.disturbance import disturbance
+from harness.analyse.fleet import users_of
+from harness.analyse.provisioned import provisioned_remark
 from harness.analyse.reader import RunReader
 from harness.analyse.trials import TrialMetrics, bounds, certificate
+from harness.evidence.run import Cell
 from harness.score.records import Entry
 from harness.score.words import name_of, short_name
 from harness.spec.diagnostics import Diagnostic, diagnostic
@@ -26,14 +29,25 @@ _LOOKS = 5
 
 def remarked(entries: Sequence[Entry], reader: RunReader, policy: Policy) -> list[Entry]:
     """Return the entries with their remarks."""
-    first = reader.record.suite.scenario[0].name
-    limits = {target.name: target.limits for target in reader.record.targets}
-    found = []
+    first = reader.record.suite.traffic[0].name
+    by_name, found = {cell.name: cell for cell in reader.cells}, []
     for entry in entries:
-        trials, cold = reader.trials(name_of(entry)), reader.cold(name_of(entry))
-        said = _remarked(entry, trials, policy, first, limits[entry.target])
-        found.append(_added(said, device_remarks(trials, cold)) if entry.status in _HAS_NUMBERS else said)
+        cell, trials, cold = by_name[name_of(entry)], reader.trials(name_of(entry)), reader.cold(name_of(entry))
+        said = _remarked(entry, trials, policy, first, cell.target.limits)
+        more = (
+            (*device_remarks(trials, cold), *_provisioned(cell, trials, reader)) if said.status in _HAS_NUMBERS else ()
+        )
+        found.append(_added(said, more))
     return found
+
+
+def _provisioned(cell: Cell, trials: Sequence[TrialMetrics], reader: RunReader) -> list[Diagnostic]:
+    """Say what kept instances would cost and save."""
+    users, fleet = users_of(reader.record.suite), reader.fleet(cell, trials)
+    if users is None or fleet is None:
+        return []
+    said = provisioned_remark(cell, fleet.simulated, users, reader.record.seed)
+    return [said] if said is not None else []
 
 
 def _remarked(entry: Entry, trials: Sequence[TrialMetrics], policy: Policy, first: str, limits: Limits) -> Entry:

@@ -30,6 +30,8 @@ DUE, FREE, SERVER, BATCH = "due", "free", "server", "batch"
 `latency` is then done - due, so that done = due + latency. A server that took a request before it was due was idle.
 `server` is the number of the thread or process, `batch` that of the first request of the batch it was served in.
 """
+INVOKE, HANDLER = "invoke", "handler"
+"""The window of a cold start's requests, first to last; and the array of what the handler took of each (ns)."""
 SLICES = "slices.npy"
 SLICE_COLUMNS = ("begin_ns", "end_ns", "cpu_ns", "delay_ns", "steal_ns", "kernel_ns")
 """Columns of the slices of a trial, int64: what the host did meanwhile; -1 where that is not known."""

@@ -18,6 +18,7 @@ from harness.spec.check import check_suite, plain_name
 from harness.spec.find import load_suite, load_targets
 from harness.spec.formats import format_of, stem_of, suffixes
 from harness.spec.policy import WIDE
+from harness.spec.scenario import Scenario
 from harness.spec.suite import Budget, Candidate, Dataset, Suite, Synthetic
 from harness.spec.toml import nearest_file
 
@@ -195,12 +196,16 @@ def _names(models: Sequence[str]) -> list[str]:
     return [f"{stem}-{number}" for number, stem in enumerate(stems, 1)]
 
 
+def _shortened(scenario: Scenario) -> Scenario:
+    return msgspec.structs.replace(scenario, seconds=scenario.seconds * QUICK_FRACTION)  # type: ignore[type-var]
+
+
 def _adjusted(suite: Suite, request: Request) -> Suite:
     """Apply --budget, --quick and --exhaustive."""
     budget, scenarios, changes = suite.budget, suite.scenario, dict[str, object]()
     if request.quick:
         changes |= {"seconds": min(budget.seconds, QUICK_SECONDS), "trials": min(budget.trials, 3)}
-        scenarios = tuple(msgspec.structs.replace(s, seconds=s.seconds * QUICK_FRACTION) for s in scenarios)  # type: ignore[type-var]
+        scenarios = tuple(_shortened(scenario) if scenario.in_trials else scenario for scenario in scenarios)
     if request.budget_s is not None:
         changes["seconds"] = request.budget_s
     if request.exhaustive:

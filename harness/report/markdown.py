@@ -5,6 +5,7 @@ from pathlib import Path
 
 from harness.analyse.reader import open_run
 from harness.analyse.seconds import seconds_by_purpose
+from harness.analyse.waterfall import waterfall
 from harness.evidence.files import write_whole
 from harness.evidence.run import cells as all_cells
 from harness.evidence.run import read_prepared
@@ -13,11 +14,13 @@ from harness.report import cells
 from harness.report.commands import with_commands
 from harness.report.footprint import footprint_cells
 from harness.report.sections import host_noise, limits, time_spent
+from harness.report.waterfall import LEGEND as STARTS_LEGEND
+from harness.report.waterfall import starts_cells, waterfall_lines
 from harness.score.records import Ranking, Row
-from harness.score.words import listed, short_name, text_of
+from harness.score.words import listed, name_of, short_name, text_of
 from harness.spec.metrics import lookup
 from harness.spec.policy import Policy
-from harness.spec.target import Option, Target
+from harness.spec.target import FunctionPrice, HourlyPrice, Option, Price, Target
 from harness.spec.variant import Variant
 
 LEGEND = (
@@ -48,6 +51,7 @@ def report(ranked: RankedRun, seconds: Mapping[str, float] | None = None) -> str
         _ranking(ranking, ranked.policy),
         LEGEND,
         *_titled("## Footprint", _footprint(ranking)),
+        *_titled("## Cold starts", _starts(ranked)),
         "## Reasons",
         *(_row(row) for row in ranking.rows),
         "## Policy",
@@ -94,6 +98,18 @@ def _footprint(ranking: Ranking) -> str:
     return grid(heads, rows) if any(row.metrics for row in ranking.rows) else ""
 
 
+def _starts(ranked: RankedRun) -> str:
+    """Return the rows with cold starts, and a picture of each; nothing where there are none."""
+    heads, rows = starts_cells(ranked.ranking)
+    lives = {target.name: target.lifecycle for target in ranked.record.targets}
+    pictures = [
+        f"`{name_of(row)}`:\n\n```text\n" + "\n".join(lines) + "\n```"
+        for row in ranked.ranking.rows
+        if (lines := waterfall_lines(waterfall(row.metrics, lives.get(row.target))))
+    ]
+    return "\n\n".join([grid(heads, rows), f"{STARTS_LEGEND}.", *pictures]) if rows else ""
+
+
 def _ranking(ranking: Ranking, policy: Policy) -> str:
     keys, of = cells.columns(ranking, policy), cells.places(ranking)
     metrics = (" ".join(cells.heading(key)).strip() for key in keys)
@@ -138,9 +154,21 @@ def _policy(policy: Policy) -> str:
 
 def _target(target: Target) -> str:
     text = f"`{target.name}`: {target.description}"
-    if (p := target.price) is None:
-        return text
-    return f"{text}; {p.usd_per_hour} USD/h at {p.utilisation:.0%} utilisation ({p.source}, {p.as_of})"
+    price = target.price
+    return text if price is None else f"{text}; {_price(price)} ({price.source}, {price.as_of})"
+
+
+def _price(price: Price) -> str:
+    """Say a price in words, with what it is put on."""
+    if isinstance(price, HourlyPrice):
+        return f"{price.usd_per_hour} USD/h at {price.utilisation:.0%} utilisation"
+    free = "free tier taken off" if price.free_tier else "no free tier"
+    requests = f"{price.usd_per_million_requests} USD per million requests"
+    if isinstance(price, FunctionPrice):
+        init = "INIT billed" if price.init_billed else "INIT not billed"
+        return f"{price.usd_per_gb_s} USD/GB-s, {requests}, by {price.round_ms:g} ms, {init}, {free}"
+    rates = f"{price.usd_per_vcpu_s} USD/vCPU-s, {price.usd_per_gib_s} USD/GiB-s"
+    return f"{rates}, {requests}, billed by {price.billing}, by {price.round_ms:g} ms, {free}"
 
 
 def _variants(folder: Path) -> str:

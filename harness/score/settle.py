@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from harness.score.estimate import Estimate, t_quantile, variances
 from harness.score.records import Measure, More
-from harness.spec.metrics import LEVELS, split_key
+from harness.spec.metrics import LEVELS, START_PERCENTILES, split_key
 from harness.spec.policy import Limit
 from harness.stats.pooled import enough
 from harness.stats.quantiles import samples_needed
@@ -60,8 +60,11 @@ def to_bound(measure: Measure, key: str) -> More:
     """Estimate what gives a metric an interval with two ends.
 
     A percentile needs requests enough (`stats.pooled.enough`). Where they are, trials differ: it then needs as many as
-    make the effective number that which independent requests need. Other metrics need a second trial.
+    make the effective number that which independent requests need. Other metrics need a second trial. What cold starts
+    feed is not made of blocks, so that no number of them would.
     """
+    if of_starts(measure, key):
+        return More()
     p = LEVELS.get(split_key(key)[1])
     if p is None:
         return More(blocks=1) if measure.trials < 2 else More()
@@ -75,6 +78,11 @@ def to_bound(measure: Measure, key: str) -> More:
     else:
         wanted = _trials_until_enough(each, trials, p)
     return _more(measure, key, wanted - trials)
+
+
+def of_starts(measure: Measure, key: str) -> bool:
+    """Whether a metric is made of cold starts, whose number is the suite's word: blocks add nothing to it."""
+    return measure.basis == "simulated" or split_key(key)[1] in START_PERCENTILES
 
 
 def to_judge(found: Estimate, measure: Measure, key: str, limit: Limit, confidence: float) -> More:

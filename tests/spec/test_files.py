@@ -116,6 +116,24 @@ def test_nearer_folders_win_over_the_package(tmp_path, monkeypatch):
         ),
         ("[limits]\nmemory_mib = -1", "limits.memory_mib: must be >= 1, is -1"),
         ("[limits]\nmemory = 1", "limits.memory: unknown key (did you mean 'memory_mib'?)"),
+        (
+            '[price]\nmodel = "funktion"\nsource = "s"\nas_of = 2026-01-01',
+            "price.model: 'funktion' is not one of the values (did you mean 'function'?)",
+        ),
+        (
+            '[price]\nmodel = "function"\nusd_per_gb_s = 1\nusd_per_million_requests = 1\n'
+            'source = "s"\nas_of = 2026-01-01',
+            "price.model: it is billed by memory, and there is no limits.memory_mib (give it)",
+        ),
+        (
+            '[limits]\nmemory_mib = 512\n[price]\nmodel = "container"\nusd_per_vcpu_s = 1\nusd_per_gib_s = 1\n'
+            'source = "s"\nas_of = 2026-01-01',
+            "price.model: 'container' is billed by vCPUs, and there is no limits.cpus (give it)",
+        ),
+        (
+            '[price]\nmodel = "container"\nusd_per_vcpu = 1\nusd_per_gib_s = 1\nsource = "s"\nas_of = 2026-01-01',
+            "price.usd_per_vcpu: unknown key (did you mean 'usd_per_vcpu_s'?)",
+        ),
         ('name = "a/b"', "name: 'a/b' is not a name (letters, digits, '.', '_' and '-')"),
         ('launcher = "proces"', "launcher: 'proces' is not one of the values (did you mean 'process'?)"),
         (
