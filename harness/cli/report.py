@@ -18,14 +18,17 @@ def report(
     """
     import webbrowser
 
+    from harness.analyse.reader import open_run
     from harness.evidence.run import find
     from harness.pipeline.conclude import load_ranked
     from harness.report.markdown import write_report
     from harness.report.page.page import write_page
 
-    ranked = load_ranked(find(run, out))
-    write_report(ranked)
-    path, to = write_page(ranked), console()
+    folder, to = find(run, out), console()
+    reader = open_run(folder)
+    ranked = load_ranked(folder, reader)
+    write_report(ranked, reader)
+    path = write_page(ranked, reader)
     say(to, f"report: {shown(path)} and {path.with_suffix('.md').name}")
     if open_ and not webbrowser.open(path.as_uri()):
         say(to, "no browser could be opened")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from harness.analyse.reader import open_run
+from harness.analyse.reader import RunReader, open_run
 from harness.analyse.seconds import seconds_by_purpose
 from harness.evidence.files import write_whole
 from harness.evidence.run import cells as all_cells
@@ -29,9 +29,9 @@ LEGEND = (
 )
 
 
-def write_report(ranked: RankedRun) -> None:
-    """Write `report.md` into the run's folder."""
-    text = report(ranked, seconds_by_purpose(open_run(ranked.folder)))
+def write_report(ranked: RankedRun, reader: RunReader | None = None) -> None:
+    """Write `report.md` into the run's folder; `reader` has the run's evidence, where that was read already."""
+    text = report(ranked, seconds_by_purpose(reader or open_run(ranked.folder)))
     write_whole(ranked.folder / "report.md", lambda path: path.write_text(text, encoding="utf-8"))
 
 

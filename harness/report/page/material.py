@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from harness.analyse.reader import RunReader, open_run
+from harness.analyse.reader import RunReader
 from harness.pipeline.conclude import RankedRun
 from harness.report.commands import with_commands
 from harness.report.markup import Html
@@ -43,10 +43,10 @@ class Material(NamedTuple):
         return self.ranking.rows[line.row]
 
 
-def gathered(ranked: RankedRun) -> Material:
-    """Read the evidence of a ranked run. Raises EvidenceError if its records are damaged."""
+def gathered(ranked: RankedRun, reader: RunReader) -> Material:
+    """Put a ranked run and its evidence together."""
     ranking = with_commands(ranked.ranking, ranked.folder.name, ranked.record.suite.budget.seconds)
-    return Material(ranked, open_run(ranked.folder), ranking, lines_of(ranking))
+    return Material(ranked, reader, ranking, lines_of(ranking))
 
 
 def lines_of(ranking: Ranking) -> tuple[Line, ...]:

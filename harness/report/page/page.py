@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 
+from harness.analyse.reader import RunReader
 from harness.evidence.files import write_whole
 from harness.pipeline.conclude import RankedRun
 from harness.report.decision import counts, decide
@@ -36,9 +37,9 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
 _ALLOWED = "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
 
 
-def write_page(ranked: RankedRun) -> Path:
+def write_page(ranked: RankedRun, reader: RunReader) -> Path:
     """Write `report.html` into the run's folder. Raises EvidenceError if it cannot be, or if evidence is damaged."""
-    path, text = ranked.folder / "report.html", page(gathered(ranked))
+    path, text = ranked.folder / "report.html", page(gathered(ranked, reader))
     write_whole(path, lambda whole: whole.write_text(text, encoding="utf-8"))
     return path
 

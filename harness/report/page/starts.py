@@ -1,6 +1,6 @@
 """Cold starts: what a fresh process spends its time on before the first response."""
 
-from harness.analyse.starts import Step, steps
+from harness.analyse.fresh import Step, steps
 from harness.report.page.material import Material, Section
 from harness.report.page.parts import figure, figures, table
 from harness.report.plots import bars
