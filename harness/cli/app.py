@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from harness.cli import baseline, compare, doctor, init, rank, run, selftest, show, suites, targets
+from harness.cli import baseline, compare, doctor, history, init, nightly, rank, run, selftest, show, suites, targets
 from harness.errors import HarnessError
 
 app = typer.Typer(
@@ -19,7 +19,7 @@ app = typer.Typer(
     help="Which model should serve, on which hardware, at what cost, and how sure are we?",
 )
 COMMANDS = (
-    *(run.run, rank.rank, show.show, compare.compare, baseline.baseline),
+    *(run.run, rank.rank, show.show, compare.compare, baseline.baseline, nightly.nightly, history.history),
     *(targets.targets, suites.suites, doctor.doctor, selftest.selftest, init.init),
 )
 for command in COMMANDS:

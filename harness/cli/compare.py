@@ -75,20 +75,20 @@ def compare(
         raise SpecError("--fail-on", f"'{fail_on}' is nothing to fail on", "write --fail-on regression")
     if not confirm and (everything or budget or baseline_python):
         raise SpecError("harness compare", "nothing is measured again", "add --confirm")
-    level = _fraction("--alpha", alpha)
+    level = fraction("--alpha", alpha)
     if not 0 < level < 0.5:
         raise SpecError("--alpha", f"'{alpha}' is no error rate", "write 5%, or 1%")
-    stated = Stated(None if noise is None else _fraction("--noise", noise))
-    asked = Asked(_margins(margin or ()), _known_metrics(metric or ()), level, stated)
+    stated = Stated(None if noise is None else fraction("--noise", noise))
+    asked = Asked(_margins(margin or ()), known_metrics(metric or ()), level, stated)
     terms = Terms(seconds(budget) if budget else 0.0, baseline_python, BLOCKS) if confirm else None
     folder = find(runs[-1], out)
     to = console()
-    found = _compared(to, folder, runs[:-1], asked, terms, everything, force, out)
+    found = compared(to, folder, runs[:-1], asked, terms, everything, force, out)
     write_comparison(folder, found)
-    _finish(to, folder, found, summary, fail_on is not None)
+    finish_comparison(to, folder, found, summary, fail_on is not None)
 
 
-def _compared(
+def compared(
     to: Console,
     new: Path,
     names: Sequence[str],
@@ -132,7 +132,7 @@ def _bases(names: Sequence[str], new: Path, out: Path) -> tuple[list[Path], str 
     return [folder_of(out, suite) / run for run in baseline.runs], baseline.python
 
 
-def _finish(to: Console, folder: Path, found: Comparison, summary: Path | None, fail: bool) -> None:
+def finish_comparison(to: Console, folder: Path, found: Comparison, summary: Path | None, fail: bool) -> None:
     """Print, write the summary for a job's page, and exit with 4 where something got worse."""
     from harness.report.verdicts import markdown, verdict_table
 
@@ -159,12 +159,12 @@ def _margins(texts: Sequence[str]) -> dict[str, float]:
     found = {}
     for text in texts:
         name, _, value = text.partition("=")
-        _known_metrics([name], "--margin")
-        found[name] = _fraction("--margin", value)
+        known_metrics([name], "--margin")
+        found[name] = fraction("--margin", value)
     return found
 
 
-def _known_metrics(names: Sequence[str], option: str = "--metric") -> list[str]:
+def known_metrics(names: Sequence[str], option: str = "--metric") -> list[str]:
     """Return the metrics that are named. Raises SpecError for one that there is not."""
     from harness.spec.metrics import metric_names, nearest, split_key
 
@@ -174,7 +174,7 @@ def _known_metrics(names: Sequence[str], option: str = "--metric") -> list[str]:
     return list(names)
 
 
-def _fraction(option: str, text: str) -> float:
+def fraction(option: str, text: str) -> float:
     """Read `5%` or `0.05`. Raises SpecError if it is neither, or negative."""
     try:
         value = float(text.rstrip("% ")) / (100.0 if text.rstrip().endswith("%") else 1.0)

@@ -80,7 +80,7 @@ def markdown(found: Comparison) -> str:
         _folded("What is the same", _markdown_table([each for each in found.verdicts if each.verdict == "same"])),
         _bullets([*_rows(found.rows), *map(text_of, found.notes)]),
         f"“Worse” and “better” hold for all {len(found.verdicts)} verdicts at once (Holm, {found.alpha:.0%}) and are "
-        f"beyond the margin; “same” is within it (two one-sided tests at {SAME_ALPHA:.0%} each); the rest is ambiguous.",
+        f"beyond the margin; “same” is within it (two one-sided tests at {SAME_ALPHA:.0%} each); else ambiguous.",
         f"Base: {', '.join(f'`{base}`' for base in found.base)}. New: `{found.new}`."
         + (f" Measured again: `{found.again}`." if found.again else ""),
     ]
