@@ -8,7 +8,22 @@ import sys
 
 import typer
 
-from harness.cli import doctor, init, rank, report, run, selftest, show, suites, targets
+from harness.cli import (
+    baseline,
+    compare,
+    doctor,
+    history,
+    init,
+    nightly,
+    rank,
+    release,
+    report,
+    run,
+    selftest,
+    show,
+    suites,
+    targets,
+)
 from harness.errors import HarnessError
 
 app = typer.Typer(
@@ -20,6 +35,7 @@ app = typer.Typer(
 )
 COMMANDS = (
     *(run.run, rank.rank, show.show, report.report),
+    *(compare.compare, baseline.baseline, nightly.nightly, history.history, release.release),
     *(targets.targets, suites.suites, doctor.doctor, selftest.selftest, init.init),
 )
 for command in COMMANDS:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.output import RESULTS, Out, RunName, console, say, shown
+from harness.cli.output import RESULTS, Out, RunName, console, say, shown, write_reports
 
 
 def report(
@@ -21,14 +21,10 @@ def report(
     from harness.analyse.reader import open_run
     from harness.evidence.run import find
     from harness.pipeline.conclude import load_ranked
-    from harness.report.markdown import write_report
-    from harness.report.page.page import write_page
 
     folder, to = find(run, out), console()
     reader = open_run(folder)
-    ranked = load_ranked(folder, reader)
-    write_report(ranked, reader)
-    path = write_page(ranked, reader)
+    path = write_reports(load_ranked(folder, reader), reader)
     say(to, f"report: {shown(path)} and {path.with_suffix('.md').name}")
     if open_ and not webbrowser.open(path.as_uri()):
         say(to, "no browser could be opened")

@@ -44,7 +44,7 @@ def report(ranked: RankedRun, seconds: Mapping[str, float] | None = None) -> str
         f"# {record.suite.name}: {' '.join(record.suite.description.split())}",
         decision(ranking),
         "## Ranking",
-        _ranking(ranking, ranked.policy),
+        ranking_grid(ranking, ranked.policy),
         LEGEND,
         *_titled("## Footprint", _footprint(ranking)),
         "## Reasons",
@@ -84,7 +84,8 @@ def _footprint(ranking: Ranking) -> str:
     return grid(heads, rows) if any(row.metrics for row in ranking.rows) else ""
 
 
-def _ranking(ranking: Ranking, policy: Policy) -> str:
+def ranking_grid(ranking: Ranking, policy: Policy) -> str:
+    """Return the ranked table."""
     keys, of = cells.columns(ranking, policy), cells.places(ranking)
     metrics = (" ".join(cells.heading(key)).strip() for key in keys)
     head = ["#", "candidate", "target", "could be", *cells.ESTIMATES, *metrics, "status"]

@@ -78,7 +78,9 @@ def _watched(folder: Path, place: float) -> None:
 
 def _prepared(number: int) -> PreparedCell:
     parity = ParityReport(rows=256, max_abs_diff=1e-6, top1_agreement=1.0)
-    variant = Variant(format="onnx", digest=f"{number:064x}", bytes=1000 * (number + 1), steps=("a-to-b",), parity=parity)
+    variant = Variant(
+        format="onnx", digest=f"{number:064x}", bytes=1000 * (number + 1), steps=("a-to-b",), parity=parity
+    )
     return PreparedCell(status="ok", variant=variant)
 
 

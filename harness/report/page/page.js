@@ -2,7 +2,7 @@
 (() => {
   const one = (selector, within = document) => within.querySelector(selector);
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
-  const names = JSON.parse(one("#names").textContent);
+  const names = JSON.parse(one("#names")?.textContent ?? "[]");
   document.documentElement.classList.add("js");
 
   // The ranked table: a row is a tbody with its reasons, so that both move together.

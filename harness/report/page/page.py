@@ -46,9 +46,9 @@ def write_page(ranked: RankedRun, reader: RunReader) -> Path:
 
 def page(of: Material) -> str:
     """Return the page of a run."""
-    found = [section for make in SECTIONS if (section := make(of)) is not None]
+    found = [each for make in SECTIONS if (each := make(of)) is not None]
     names = data("names", [line.name for line in of.lines])
-    body = joined(_head(of), _contents(found), *map(_section, found), names)
+    body = joined(_head(of), _contents(found), *map(section, found), names)
     return document(f"{of.ranked.record.suite.name}: {of.ranked.record.id}", body)
 
 
@@ -91,5 +91,6 @@ def _contents(sections: Sequence[Section]) -> Html:
     return el("nav", *(el("a", each.title, href=f"#{each.id}") for each in sections), aria_label="Sections")
 
 
-def _section(of: Section) -> Html:
+def section(of: Section) -> Html:
+    """Return a section as HTML."""
     return el("section", el("h2", of.title), of.body, id=of.id)

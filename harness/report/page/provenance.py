@@ -19,7 +19,7 @@ def provenance_section(of: Material) -> Section:
         ("harness", record.harness),
         ("seed", str(record.seed)),
         *((f"dataset, {split}", f"SHA-256 {digest}") for split, digest in prepared.digests.items()),
-        *sorted(versions(of).items()),
+        *of.reader.versions().items(),
     ]
     variants = (_variant(name, cell.variant) for name, cell in prepared.cells.items() if cell.variant is not None)
     hosts = (_host(f"{trials} trials", host_lines(found)) for found, trials in of.ranked.hosts)
@@ -33,16 +33,6 @@ def provenance_section(of: Material) -> Section:
         _part("Measured on", joined(*hosts)),
     )
     return Section("provenance", "Provenance", body)
-
-
-def versions(of: Material) -> dict[str, str]:
-    """Return the versions of the packages that ran, as the processes told."""
-    told: dict[str, dict[str, None]] = {}
-    for cell in of.reader.cells:
-        for trial in (*of.reader.cold(cell.name), *of.reader.trials(cell.name)):
-            for name, version in trial.outcome.versions.items():
-                told.setdefault(name, {})[version] = None
-    return {name: " / ".join(found) for name, found in told.items()}
 
 
 def _variant(name: str, variant: Variant) -> str:
