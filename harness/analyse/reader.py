@@ -146,6 +146,15 @@ class RunReader:
         counts = Counter(tuple(each.host.items()) for each in launched if each is not None)
         return tuple((dict(items), count) for items, count in counts.most_common())
 
+    def versions(self) -> dict[str, str]:
+        """Return the versions of the packages that ran, as the processes told; several where they differ."""
+        told: dict[str, dict[str, None]] = {}
+        for cell in self.cells:
+            for trial in (*self.cold(cell.name), *self.trials(cell.name)):
+                for name, version in trial.outcome.versions.items():
+                    told.setdefault(name, {})[version] = None
+        return {name: " / ".join(found) for name, found in sorted(told.items())}
+
     def entries(
         self, policy: Policy, dropped: Mapping[str, Drop] | None = None, through: int | None = None
     ) -> list[Entry]:

@@ -8,7 +8,23 @@ import sys
 
 import typer
 
-from harness.cli import capacity, doctor, init, rank, run, selftest, show, suites, targets
+from harness.cli import (
+    baseline,
+    capacity,
+    compare,
+    doctor,
+    history,
+    init,
+    nightly,
+    rank,
+    release,
+    report,
+    run,
+    selftest,
+    show,
+    suites,
+    targets,
+)
 from harness.errors import HarnessError
 
 app = typer.Typer(
@@ -19,7 +35,8 @@ app = typer.Typer(
     help="Which model should serve, on which hardware, at what cost, and how sure are we?",
 )
 COMMANDS = (
-    *(run.run, rank.rank, show.show, capacity.capacity),
+    *(run.run, rank.rank, show.show, report.report, capacity.capacity),
+    *(compare.compare, baseline.baseline, nightly.nightly, history.history, release.release),
     *(targets.targets, suites.suites, doctor.doctor, selftest.selftest, init.init),
 )
 for command in COMMANDS:

@@ -173,13 +173,13 @@ def telemetry_changes(folder: Path, columns: Sequence[str]) -> dict[str, float] 
         return None
 
 
-def read_telemetry(folder: Path, probe: str) -> dict[str, Floats]:
-    """Return the columns of a fast probe, `t_ns` first; NaN where a value is not known. Empty without such a file.
+def read_telemetry(folder: Path, probe: str | None = None) -> dict[str, Floats]:
+    """Return the columns of a fast probe, or of all others (None), `t_ns` first; NaN where a value is not known.
 
-    A last line that was cut off is left out.
+    Empty without such a file. A last line that was cut off is left out.
     """
     try:
-        with (folder / telemetry_file(probe)).open(encoding="ascii", newline="") as file:
+        with (folder / (telemetry_file(probe) if probe else TELEMETRY)).open(encoding="ascii", newline="") as file:
             head, *rows = list(csv.reader(file))
         table = [[float(cell or "nan") for cell in row] for row in rows if len(row) == len(head)]
     except (OSError, ValueError, csv.Error):  # missing, empty or damaged

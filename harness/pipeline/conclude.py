@@ -9,7 +9,7 @@ from harness.analyse.controls import controls
 from harness.analyse.frames import measurements, ranking_table
 from harness.analyse.notes import notes_of
 from harness.analyse.precision import against_fp32
-from harness.analyse.reader import open_run
+from harness.analyse.reader import RunReader, open_run
 from harness.analyse.remarks import remarked
 from harness.analyse.sensitivity import sensitivity
 from harness.errors import EvidenceError
@@ -66,8 +66,11 @@ def _write(ranked: RankedRun) -> None:
     write_whole(folder / "measurements.parquet", lambda path: tidy.to_parquet(path, index=False))
 
 
-def load_ranked(folder: Path) -> RankedRun:
-    """Read what a run was last ranked as. Raises EvidenceError if there is no ranking that can be read."""
+def load_ranked(folder: Path, reader: RunReader | None = None) -> RankedRun:
+    """Read what a run was last ranked as; `reader` has its evidence, where that was read already.
+
+    Raises EvidenceError if there is no ranking that can be read.
+    """
     if not (folder / "ranking.json").exists():
         raise EvidenceError(
             f"{folder}: not ranked yet (complete it with `harness run --resume {folder}`, "
@@ -79,4 +82,4 @@ def load_ranked(folder: Path) -> RankedRun:
     except EvidenceError as error:
         mend = f"derive it again with `harness rank {folder}`"
         raise EvidenceError(f"{folder}: its ranking cannot be read: {error} ({mend})") from error
-    return RankedRun(folder, read_run(folder), ranking, policy, open_run(folder).hosts())
+    return RankedRun(folder, read_run(folder), ranking, policy, (reader or open_run(folder)).hosts())

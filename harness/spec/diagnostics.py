@@ -111,6 +111,17 @@ CODES: dict[str, Code] = {
     "batch_left_out": Code(
         "info", "batch sizes were left out: a request takes too long, or more rows than the model takes"
     ),
+    # what a comparison of runs says
+    "host_differs": Code("warning", "two runs are compared by force, though their hosts, GPUs or limits differ"),
+    "suite_differs": Code("warning", "two runs are compared by force, though they did not measure the same"),
+    "versions_differ": Code("info", "versions of runtimes, drivers or systems differ between two runs"),
+    "variant_differs": Code("info", "the artefacts of rows differ between two runs"),
+    "target_differs": Code("info", "a target is defined in another way in two runs"),
+    "host_speed": Code("info", "how fast the host was in two runs, as the calibration kernel tells"),
+    "moved_together": Code("info", "most rows of a run moved the same way"),
+    "run_noise": Code("info", "what the noise from run to run is known from"),
+    "measured_alone": Code("info", "why a suspect could not be measured side by side with the base"),
+    "side_by_side": Code("info", "suspects were measured side by side with the base; what that cannot see"),
 }
 
 
