@@ -24,6 +24,7 @@ from harness.cli import (
     show,
     suites,
     targets,
+    verify,
 )
 from harness.errors import HarnessError
 
@@ -37,6 +38,7 @@ app = typer.Typer(
 COMMANDS = (
     *(run.run, rank.rank, show.show, report.report, capacity.capacity),
     *(compare.compare, baseline.baseline, nightly.nightly, history.history, release.release),
+    *(verify.verify, verify.approve, verify.sign),
     *(targets.targets, suites.suites, doctor.doctor, selftest.selftest, init.init),
 )
 for command in COMMANDS:
