@@ -74,9 +74,9 @@ class Server(
         return 1.0 / self.rate_per_s if self.rate_per_s is not None else 0.0
 
     @property
-    def serving(self) -> int:
-        """How many threads or processes serve."""
-        return max(self.serving_threads, self.serving_processes)
+    def threads(self) -> int:
+        """How many threads of a process serve."""
+        return self.serving_threads
 
     @property
     def processes(self) -> int:
