@@ -97,7 +97,7 @@ class _Server:
         with bench.warming(scenario.name) as again:
             warmed = warm_up(bench.infer, feeds, bench.clock, bench.job.warm_up, scenario.seconds, again)
             team.warm()
-        rate = scenario.rate_per_s or NS_PER_S / (warmed.median_ns * scenario.gap_s(1.0))
+        rate = scenario.rate_per_s or NS_PER_S / scenario.gap_s(warmed.mean_ns)
         offsets, seconds = _arrivals(scenario, rate, bench)
         traffic = OpenLoop(
             rate_per_s=rate,
