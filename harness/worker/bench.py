@@ -11,7 +11,7 @@ import numpy as np
 from harness.evidence.files import save_array
 from harness.evidence.folder import LATENCY, SLICES, EventLog, save_requests
 from harness.runtimes.base import ModelError, Session
-from harness.scenarios.open_loop import Threads
+from harness.scenarios.open_loop import Threads, Wait
 from harness.scenarios.serving import Batching, Team
 from harness.spec.arrays import Array
 from harness.spec.diagnostics import Diagnostic
@@ -24,6 +24,9 @@ from harness.worker.process import usage
 from harness.worker.slices import Slices
 from harness.worker.turns import Turns
 from harness.worker.waiting import wait_of
+
+_IDLE_NS = 5_000_000
+"""To end a slice takes a third of a millisecond: the server is then idle for much longer."""
 
 
 class TrialBench(Calls):
@@ -91,8 +94,20 @@ class TrialBench(Calls):
         streams = self.streams(scenario.threads, {rows, *range(1, batching.most + 1)})
         if scenario.processes > 1 and self._crew is not None:
             errand = Errand(do="", rows=rows, batching=batching, seconds=scenario.seconds)
-            return Processes(self._crew, scenario.processes, streams[0], self.clock, wait, errand)
-        return Threads(streams, self.clock, wait, scenario.max_samples, rows, batching)
+            return Processes(self._crew, scenario.processes, streams[0], self.clock, self._watching(wait), errand)
+        own = self._watching(wait)
+        return Threads(streams, self.clock, wait, scenario.max_samples, rows, batching, own)
+
+    def _watching(self, wait: Wait) -> Wait:
+        """Return a wait that ends slices of the host where there is time for it; windows of an open loop are long."""
+        clock, split = self.clock, self._slices.split
+
+        def watching(at: int) -> int:
+            if at - clock() > _IDLE_NS:
+                split()
+            return wait(at)
+
+        return watching
 
     def keep(self, window: Window, arrays: Mapping[str, Array]) -> None:
         """Keep a window's requests."""
