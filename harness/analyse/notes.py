@@ -11,6 +11,7 @@ from harness.analyse.precision import precision_of
 from harness.analyse.reader import RunReader
 from harness.analyse.requests import disturbed_share
 from harness.analyse.starts import not_emulated
+from harness.analyse.traffic import traffic_notes
 from harness.analyse.trials import TrialMetrics, host_fractions
 from harness.analyse.users import rate_of
 from harness.cost.hourly import is_old
@@ -51,7 +52,7 @@ def notes_of(reader: RunReader, race: RaceRecord, policy: Policy | None) -> list
         )
         notes.append(diagnostic("other_policy", text, cells=[*names]))
     own = [*_limits(reader), *_not_emulated(reader), *_money(reader), *_host(reader), *_exclusive(reader)]
-    own += [*_users(reader), *_instructions(reader)]
+    own += [*_users(reader), *traffic_notes(reader), *_instructions(reader)]
     return [*notes, *race.notes, *own, *reader.notes()]
 
 

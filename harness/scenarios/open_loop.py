@@ -70,14 +70,24 @@ def serve_batches(number: int, stream: Stream, board: Board, clock: Clock, wait:
 
 
 class Threads:
-    """Serving threads that share one model. `streams` has one of each; `rows` is the number of rows of a request."""
+    """Serving threads that share one model. `streams` has one of each; `rows` is the number of rows of a request.
+
+    Server 0 waits by `own_wait`, where that is given.
+    """
 
     def __init__(
-        self, streams: Sequence[Stream], clock: Clock, wait: Wait, capacity: int, rows: int, batching: Batching
+        self,
+        streams: Sequence[Stream],
+        clock: Clock,
+        wait: Wait,
+        capacity: int,
+        rows: int,
+        batching: Batching,
+        own_wait: Wait | None = None,
     ) -> None:
         self.board = Board(capacity)
-        self._streams, self._clock, self._wait = streams, clock, wait
-        self._rows, self._batching = rows, batching
+        self._streams, self._clock, self._rows, self._batching = streams, clock, rows, batching
+        self._waits = [own_wait or wait, *[wait] * (len(streams) - 1)]
 
     def warm(self) -> None:
         """Do nothing: threads share the model, which is warm."""
@@ -91,8 +101,8 @@ class Threads:
         self._together(self._serve, begin)
 
     def _serve(self, number: int) -> None:
-        stream, board = self._streams[number], self.board
-        serve_any(number, stream, board, self._clock, self._wait, self._rows, self._batching)
+        stream, wait = self._streams[number], self._waits[number]
+        serve_any(number, stream, self.board, self._clock, wait, self._rows, self._batching)
 
     def _together(self, work: Callable[[int], None], begin: Callable[[], None] = lambda: None) -> None:
         """Do `work` in each thread at once, this one among them, after `begin`; raises what one of them raised."""
