@@ -38,7 +38,8 @@ def capacity(
 
     For each row of a run: how many replicas serve --rate requests per second at a latency limit (--p99 50ms).
     """
-    from harness.analyse.capacity import Load, checks, fleets
+    from harness.analyse.capacity import Load, fleets
+    from harness.analyse.foretold import foretold
     from harness.analyse.reader import open_run
     from harness.evidence.run import find
     from harness.report.capacity import assumptions, capacity_table, validation
@@ -51,7 +52,7 @@ def capacity(
     found = fleets(reader, load)
     to = console()
     to.print(capacity_table(found, load))
-    for line in (*assumptions(load), *validation(checks(reader, key), load)):
+    for line in (*assumptions(load), *validation(foretold(reader, key), load)):
         say(to, f"· {line}")
     if all(each.replicas is None for each in found):
         raise typer.Exit(NOTHING_ELIGIBLE)

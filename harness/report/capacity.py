@@ -6,10 +6,11 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from harness.analyse.capacity import Checked, Fleet, Load
+from harness.analyse.capacity import Fleet, Load
+from harness.analyse.foretold import Foretold
 from harness.cost.hourly import HOURS_PER_MONTH
 from harness.report.cells import bounded
-from harness.score.words import number, short_name
+from harness.score.words import listed, number, short_name
 
 _DISPATCH = {
     "random": "each request goes to any replica at random, so that each replica has a queue of its own",
@@ -48,19 +49,25 @@ def _replicas(fleet: Fleet) -> str:
     return f"{fleet.replicas}\n[{low}, {high}]"
 
 
-def validation(checked: Sequence[Checked], load: Load) -> list[str]:
+def validation(found: Sequence[Foretold], load: Load) -> list[str]:
     """Return how predictions compare with the open loops that the run measured."""
     name = short_name(load.key)
-    if not checked:
+    if not found:
         return [f"not validated: the run measured no {name} in an open loop (scenario kind server)"]
-    found = []
-    for each in checked:
-        guess = "cannot keep up" if each.predicted_ms is None else f"{number(each.predicted_ms)} ms predicted"
-        error = "" if each.error is None else f" ({each.error:+.0%})"
-        where = f"{each.cell.name} at {number(each.rate_per_s)}/s ({each.utilisation:.0%} busy, {each.scenario})"
-        count = f"n = {each.requests} in {each.trials}"
-        found.append(f"{where}: {name} {guess}, {number(each.measured_ms)} ms measured{error}; {count}")
-    return found
+    return [_validated(each, name) for each in found]
+
+
+def _validated(of: Foretold, name: str) -> str:
+    where = f"{of.cell.name} at {number(of.rate_per_s)}/s ({of.utilisation:.0%} busy, {of.scenario})"
+    text = f"{where}: {name} {number(of.measured_ms)} ms measured (n = {of.requests} in {of.trials})"
+    text += f"; predicted from its own service times {_error(of.own_ms, of.measured_ms)}"
+    return text + (f", from {listed(of.rest)} {_error(of.rest_ms, of.measured_ms)}" if of.rest else "")
+
+
+def _error(predicted_ms: float | None, measured_ms: float) -> str:
+    if predicted_ms is None:
+        return "to have no bound"
+    return f"{number(predicted_ms)} ms ({predicted_ms / measured_ms - 1.0:+.0%})"
 
 
 def assumptions(load: Load) -> list[str]:

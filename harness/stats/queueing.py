@@ -79,25 +79,42 @@ def resampled(service: Array, count: int, rng: np.random.Generator) -> Array:
     return np.asarray(service[places.reshape(-1)[:count]])
 
 
+def completions_after_idle(due: Array, service: Array, after_idle: Array, servers: int = 1) -> Array:
+    """Return what `completions` does, where a request that finds a server idle takes its time of `after_idle`.
+
+    A server that slept wakes late, and finds caches and clocks cold. One after another, since each depends on the last.
+    """
+    free, done = [-math.inf] * servers, []
+    for arrival, busy, idle in zip(due.tolist(), service.tolist(), after_idle.tolist(), strict=True):
+        first = free[0]
+        done.append(arrival + idle if first <= arrival else first + busy)
+        heapq.heapreplace(free, done[-1])
+    return np.array(done, dtype=np.result_type(due, service))
+
+
 class Load(NamedTuple):
     """Requests to simulate: arrivals at a mean gap of 1, and what each takes. The same ones at every rate.
 
-    With common numbers, each latency grows with the rate, and so does every quantile: it can be bisected.
+    With common numbers, each latency grows with the rate, and so does every quantile: it can be bisected. `after_idle`
+    is what each takes, from when it is due, if a server is idle then; None: the same.
     """
 
     arrivals: Floats
     service: Floats
+    after_idle: Floats | None = None
 
     def latencies(self, gap: float, servers: int = 1) -> Floats:
         """Return done - due of each request at this mean gap, in the unit of the service times."""
         due = self.arrivals * gap
-        return np.asarray(completions(due, self.service, servers) - due)
+        if self.after_idle is None:
+            return np.asarray(completions(due, self.service, servers) - due)
+        return np.asarray(completions_after_idle(due, self.service, self.after_idle, servers) - due)
 
 
-def poisson_load(service: Array, count: int, rng: np.random.Generator) -> Load:
+def poisson_load(service: Array, count: int, rng: np.random.Generator, after_idle: Array | None = None) -> Load:
     """Draw Poisson arrivals and resampled service times for `count` requests; ValueError without service times."""
-    arrivals = np.cumsum(rng.exponential(1.0, count))
-    return Load(arrivals, resampled(service, count, rng).astype(np.float64))
+    arrivals, busy = np.cumsum(rng.exponential(1.0, count)), resampled(service, count, rng).astype(np.float64)
+    return Load(arrivals, busy, None if after_idle is None else resampled(after_idle, count, rng).astype(np.float64))
 
 
 def utilisation(rate: float, service: Array, servers: int = 1) -> float:
@@ -105,7 +122,12 @@ def utilisation(rate: float, service: Array, servers: int = 1) -> float:
     return rate * float(service.mean()) / servers
 
 
-def quantile_of(latencies: Floats, p: float) -> float:
+def unqueued(load: Load) -> Floats:
+    """Return what requests take that find a server idle."""
+    return load.service if load.after_idle is None else load.after_idle
+
+
+def quantile_of(latencies: Array, p: float) -> float:
     """Return the p-quantile of unsorted latencies."""
     index = quantile_index(latencies.size, p)
     return float(np.partition(latencies, index)[index])
@@ -116,13 +138,13 @@ def highest_rate(loads: Sequence[Load], p: float, limit: float, servers: int = 1
 
     In requests per unit of time; bisected on the logarithm to 0.01 %. 0: the service times alone break the limit.
     """
-    mean = float(np.mean([load.service.mean() for load in loads]))
+    mean, alone = float(np.mean([load.service.mean() for load in loads])), [*map(unqueued, loads)]
 
     def keeps(rate: float) -> bool:
         found = np.concatenate([load.latencies(1.0 / rate, servers) for load in loads])
         return quantile_of(found, p) <= limit
 
-    if quantile_of(np.concatenate([load.service for load in loads]), p) > limit:
+    if quantile_of(np.concatenate(alone), p) > limit:
         return 0.0
     low, high = 1e-6 * servers / mean, _FULL * servers / mean
     if not keeps(low):

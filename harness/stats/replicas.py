@@ -14,7 +14,7 @@ import numpy as np
 from harness.spec.arrays import Array, Floats
 from harness.stats.across import TrialEstimate, over_trials
 from harness.stats.pooled import PooledQuantile, enough, pooled_quantile
-from harness.stats.queueing import Load, highest_rate, poisson_load, quantile_of
+from harness.stats.queueing import Load, highest_rate, poisson_load, quantile_of, unqueued
 
 Dispatch = Literal["random", "shared"]
 SIMULATED, FEWEST = 240_000, 20_000
@@ -49,10 +49,15 @@ class Sized(NamedTuple):
     utilisation: float
 
 
-def loads_of(processes: Sequence[Array], seed: int) -> list[Load]:
-    """Draw what is simulated for each process: the same arrivals and service times for every question."""
+def loads_of(processes: Sequence[Array], seed: int, after_idle: Sequence[Array] = ()) -> list[Load]:
+    """Draw what is simulated for each process: the same arrivals and service times for every question.
+
+    `after_idle` are the times of requests that found a server idle, by process, where they are known apart.
+    """
     count = max(FEWEST, SIMULATED // max(len(processes), 1))
-    return [poisson_load(each, count, np.random.default_rng([seed, k])) for k, each in enumerate(processes)]
+    known: Sequence[Array | None] = after_idle or [None] * len(processes)
+    pairs = enumerate(zip(processes, known, strict=True))
+    return [poisson_load(busy, count, np.random.default_rng([seed, k]), idle) for k, (busy, idle) in pairs]
 
 
 def predicted(loads: Sequence[Load], measured: int, ask: Ask) -> PooledQuantile | None:
@@ -109,7 +114,7 @@ def _fewest_as_float(loads: Sequence[Load], ask: Ask) -> float:
     if ask.dispatch == "random":
         rate = highest_rate(loads, ask.p, ask.limit, ask.servers)
         return ask.rate / rate if rate > 0.0 else math.inf
-    if _quantile([load.service for load in loads], ask.p) > ask.limit:
+    if _quantile([*map(unqueued, loads)], ask.p) > ask.limit:
         return math.inf
     return float(_fewest_sharing(loads, ask))
 

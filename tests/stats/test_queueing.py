@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from harness.stats.queueing import (
     Load,
     completions,
+    completions_after_idle,
     highest_rate,
     mean_wait_md1,
     poisson_load,
     quantile_of,
     resampled,
     stalled_quantile,
+    unqueued,
     utilisation,
 )
 
@@ -175,3 +177,21 @@ def test_a_limit_below_the_service_times_leaves_no_rate():
 def test_two_servers_take_more_than_twice_what_one_takes():
     load = poisson_load(np.array([1.0]), 20_000, np.random.default_rng(5))
     assert highest_rate([load], 0.99, 4.0, servers=2) > 2 * highest_rate([load], 0.99, 4.0)
+
+
+@given(queues(), st.integers(1, 3))
+def test_idle_servers_that_are_no_slower_change_nothing(queue, servers):
+    due, service = queue
+    same = completions_after_idle(due, service, service, servers)
+    assert same.tolist() == completions(due, service, servers).tolist()
+
+
+def test_a_request_that_finds_a_server_idle_takes_longer():
+    """Due at 0, 1, 10, 30: the second waits for the first; the third and fourth find an idle server."""
+    due, busy, idle = np.array([0, 1, 10, 30]), np.array([2, 2, 2, 2]), np.array([5, 5, 5, 5])
+    assert completions_after_idle(due, busy, idle).tolist() == [5, 7, 15, 35]
+    assert completions_after_idle(due, busy, idle, 2).tolist() == [5, 6, 15, 35]
+    load = Load(due / 1.0, busy / 1.0, idle / 1.0)
+    assert load.latencies(1.0).tolist() == [5, 6, 5, 5]
+    assert load.latencies(100.0).tolist() == [5, 5, 5, 5]
+    assert unqueued(load).tolist() == [5, 5, 5, 5]
