@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from harness.cli import doctor, init, rank, run, selftest, show, suites, targets
+from harness.cli import doctor, init, rank, run, selftest, show, suites, targets, tune
 from harness.errors import HarnessError
 
 app = typer.Typer(
@@ -18,7 +18,17 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Which model should serve, on which hardware, at what cost, and how sure are we?",
 )
-COMMANDS = (run.run, rank.rank, show.show, targets.targets, suites.suites, doctor.doctor, selftest.selftest, init.init)
+COMMANDS = (
+    run.run,
+    rank.rank,
+    show.show,
+    tune.tune,
+    targets.targets,
+    suites.suites,
+    doctor.doctor,
+    selftest.selftest,
+    init.init,
+)
 for command in COMMANDS:
     app.command()(command)
 
