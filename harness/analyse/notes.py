@@ -144,6 +144,11 @@ def _users(reader: RunReader) -> list[Diagnostic]:
     rate = rate_of(users)
     text = f"{users.name}: {users.requests:,} {kind} arrivals, {number(rate)} a second on average, are simulated from"
     text += " measured cold starts and warm requests; they cost as much as if they went on like this for a month"
+    kept: dict[float, list[str]] = {}
+    for target in reader.record.targets:
+        if target.lifecycle is not None:
+            kept.setdefault(target.lifecycle.keep_alive_s, []).append(target.name)
+    text += "".join(f"; idle instances of {listed(names)} are kept for {each:g} s" for each, names in kept.items())
     return [diagnostic("users", text, users.name, requests=users.requests, per_s=rate)]
 
 

@@ -24,6 +24,7 @@ from harness.cli import (
     show,
     suites,
     targets,
+    tune,
     verify,
 )
 from harness.errors import HarnessError
@@ -36,7 +37,7 @@ app = typer.Typer(
     help="Which model should serve, on which hardware, at what cost, and how sure are we?",
 )
 COMMANDS = (
-    *(run.run, rank.rank, show.show, report.report, capacity.capacity),
+    *(run.run, rank.rank, show.show, report.report, capacity.capacity, tune.tune),
     *(compare.compare, baseline.baseline, nightly.nightly, history.history, release.release),
     *(verify.verify, verify.approve, verify.sign),
     *(targets.targets, suites.suites, doctor.doctor, selftest.selftest, init.init),

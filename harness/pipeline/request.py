@@ -12,6 +12,7 @@ from harness import __version__
 from harness.errors import SpecError
 from harness.evidence.files import write_json
 from harness.evidence.run import RunRecord, new_folder
+from harness.pipeline.recorded import with_recorded
 from harness.pipeline.traces import read_traces, save_traces
 from harness.scenarios.single_stream import SingleStream
 from harness.spec.check import check_suite, plain_name
@@ -20,6 +21,7 @@ from harness.spec.formats import format_of, stem_of, suffixes
 from harness.spec.policy import WIDE
 from harness.spec.scenario import Scenario
 from harness.spec.suite import Budget, Candidate, Dataset, Suite, Synthetic
+from harness.spec.target import Target
 from harness.spec.toml import nearest_file
 
 _TARGETS = {"onnx": ("cpu-onnx",), "executorch": ("edge-executorch",)}
@@ -67,7 +69,14 @@ def open_new(request: Request) -> tuple[Path, RunRecord]:
     names = tuple(request.targets) or suite.targets
     where = "--target" if request.targets else f"{file}: targets"
     targets = load_targets(names, where, None if request.targets else file.parent)
-    suite = msgspec.structs.replace(_adjusted(suite, request), targets=tuple(target.name for target in targets))
+    return begun(request, adjusted(suite, request), file, targets, synthetic)
+
+
+def begun(
+    request: Request, suite: Suite, file: Path, targets: tuple[Target, ...], synthetic: bool = False
+) -> tuple[Path, RunRecord]:
+    """Make a run folder for a suite of this file on these targets."""
+    suite = with_recorded(msgspec.structs.replace(suite, targets=tuple(target.name for target in targets)), file)
     suite, traces = read_traces(suite, str(file), file.parent)
     folder = new_folder(request.out, suite.name)
     save_traces(folder, traces)
@@ -200,7 +209,7 @@ def _shortened(scenario: Scenario) -> Scenario:
     return msgspec.structs.replace(scenario, seconds=scenario.seconds * QUICK_FRACTION)  # type: ignore[type-var]
 
 
-def _adjusted(suite: Suite, request: Request) -> Suite:
+def adjusted(suite: Suite, request: Request) -> Suite:
     """Apply --budget, --quick and --exhaustive."""
     budget, scenarios, changes = suite.budget, suite.scenario, dict[str, object]()
     if request.quick:

@@ -50,7 +50,8 @@ class Users(
         missing = [key for key in _BURST if key not in given]
         if self.arrivals == "bursty" and not recorded and missing:
             return f"{missing[0]}: missing; bursty arrivals have a rate and a mean length of bursts, and of calm phases"
-        if self.at_s and (len(self.at_s) < 2 or list(self.at_s) != sorted(self.at_s) or self.at_s[0] == self.at_s[-1]):
+        pairs = zip(self.at_s, self.at_s[1:], strict=False)
+        if self.at_s and (not all(one <= next_ for one, next_ in pairs) or self.at_s[0] == self.at_s[-1]):
             return "at_s: needs two arrivals at least, sorted, and not all at once"
         return None
 
