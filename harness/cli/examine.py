@@ -128,7 +128,10 @@ def _gpu() -> Finding:
 
 
 def _packages() -> list[Finding]:
-    return [_package(name) for name in ("onnxruntime", "torch", "openvino", "executorch", "scikit-learn", "skl2onnx")]
+    return [
+        _package(name)
+        for name in ("onnxruntime", "torch", "openvino", "executorch", "ai-edge-litert", "scikit-learn", "skl2onnx")
+    ]
 
 
 def _package(name: str) -> Finding:

@@ -24,7 +24,7 @@ from harness.spec.suite import Budget, Candidate, Dataset, Suite, Synthetic
 from harness.spec.target import Target
 from harness.spec.toml import nearest_file
 
-_TARGETS = {"onnx": ("cpu-onnx",), "executorch": ("edge-executorch",)}
+_TARGETS = {"onnx": ("cpu-onnx",), "executorch": ("edge-executorch",), "litert": ("edge-litert",)}
 _OTHERS = ("cpu-onnx", "cpu-torch")
 """Where bare models are measured, by their format."""
 QUICK_FRACTION = 0.3

@@ -67,6 +67,13 @@ def extra(group: str, name: str, module: str) -> str | None:
     return None
 
 
+def what_brings(error: ImportError, group: str, name: str) -> str | None:
+    """Say what is missing and how to install it, where an extra brings what a plug-in could not import; else None."""
+    absent = error.name if isinstance(error, ModuleNotFoundError) else None
+    found = extra(group, name, absent.partition(".")[0]) if absent else None
+    return f"{error}: pip install '{found}'" if found else None
+
+
 def _normal(name: str) -> str:
     """Return a package's name as names are compared (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
