@@ -23,6 +23,7 @@ from harness.cli import (
     show,
     suites,
     targets,
+    verify,
 )
 from harness.errors import HarnessError
 
@@ -37,6 +38,7 @@ COMMANDS = (
     *(run.run, rank.rank, show.show, report.report),
     *(compare.compare, baseline.baseline, nightly.nightly, history.history, release.release),
     *(targets.targets, suites.suites, doctor.doctor, selftest.selftest, init.init),
+    *(verify.verify, verify.approve, verify.sign),
 )
 for command in COMMANDS:
     app.command()(command)
