@@ -73,12 +73,17 @@ def read_baseline(root: Path, suite: str) -> Baseline:
     return found
 
 
-def keep(run: Path, to: Path) -> None:
-    """Copy a run whole or not at all; evidence is hard-linked where it can be. Raises EvidenceError if it cannot be."""
+def keep(run: Path, to: Path, linked: bool = True) -> None:
+    """Copy a run whole or not at all; files are hard-linked where that is wished and possible.
+
+    Raises EvidenceError if it cannot be copied.
+    """
     temporary = to.with_name(f"{to.name}.{os.getpid()}.tmp")
     try:
         shutil.rmtree(to, ignore_errors=True)
-        shutil.copytree(run, temporary, copy_function=_linked, ignore=shutil.ignore_patterns("again"))
+        shutil.copytree(
+            run, temporary, copy_function=_linked if linked else shutil.copy2, ignore=shutil.ignore_patterns("again")
+        )
         temporary.rename(to)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)

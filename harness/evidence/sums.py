@@ -1,10 +1,9 @@
 """SHA256SUMS: the digest of every file of a folder, in the form that `sha256sum -c` reads."""
 
-import hashlib
 from pathlib import Path
 
 from harness.errors import EvidenceError
-from harness.evidence.files import write_whole
+from harness.evidence.files import file_digest, write_whole
 
 FILE = "SHA256SUMS"
 
@@ -24,13 +23,11 @@ def write_sums(folder: Path) -> Path:
 def _line(path: Path, name: str) -> str:
     escaped = name.replace("\\", "\\\\").replace("\n", "\\n")
     mark = "\\" if escaped != name else ""
-    return f"{mark}{digest_of(path)}  {escaped}"
+    return f"{mark}{_digest(path)}  {escaped}"
 
 
-def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a file. Raises EvidenceError if it cannot be read."""
+def _digest(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_digest(path)
     except OSError as error:
         raise EvidenceError(f"{path}: cannot be read: {error}") from error

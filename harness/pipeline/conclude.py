@@ -15,11 +15,12 @@ from harness.analyse.sensitivity import sensitivity
 from harness.errors import EvidenceError
 from harness.evidence.files import read_json, write_json, write_whole
 from harness.evidence.manifest import manifest_of
-from harness.evidence.run import RunRecord, read_race, read_run
+from harness.evidence.run import RunRecord, read_race
 from harness.pipeline.decision import decision_of, digests_of, write_decision
 from harness.score.choose import choose
 from harness.score.rank import rank
 from harness.score.records import Ranking
+from harness.score.words import listed
 from harness.spec.diagnostics import Diagnostic
 from harness.spec.policy import Policy
 from harness.spec.wire import Fact
@@ -104,4 +105,9 @@ def load_ranked(folder: Path, reader: RunReader | None = None) -> RankedRun:
     except EvidenceError as error:
         mend = f"derive it again with `harness rank {folder}`"
         raise EvidenceError(f"{folder}: its ranking cannot be read: {error} ({mend})") from error
-    return RankedRun(folder, read_run(folder), ranking, policy, (reader or open_run(folder)).hosts())
+    reader = reader or open_run(folder)
+    unknown = {f"{row.candidate}@{row.target}" for row in ranking.rows} - {cell.name for cell in reader.cells}
+    if unknown:
+        what = f"has rows that the run does not have: {listed(sorted(unknown))}"
+        raise EvidenceError(f"{folder / 'ranking.json'}: {what} (derive it again with `harness rank {folder}`)")
+    return RankedRun(folder, reader.record, ranking, policy, reader.hosts())

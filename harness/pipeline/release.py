@@ -126,7 +126,7 @@ def staged(root: Path, version: str) -> Iterator[Path]:
 def assembled(
     folder: Path, runs: Sequence[Path], version: str, harness: str, before: Path | None, force: bool = False
 ) -> Release:
-    """Keep runs of different suites in `folder`, compare each with its suite's run in the release `before`.
+    """Copy runs of different suites into `folder`, and compare each with its suite's run in the release `before`.
 
     Raises SpecError if two are of one suite. Raises EvidenceError if a run is damaged, or was not ranked.
     """
@@ -137,7 +137,7 @@ def assembled(
             raise SpecError(suite, f"has two runs: {named[suite].name} and {run.name}", "name one run for each suite")
         named[suite] = run
     for suite, run in named.items():
-        keep(run, folder / suite)
+        keep(run, folder / suite, linked=False)
     parts = tuple(_part(folder / suite, suite, before, force) for suite in named)
     record = ReleaseRecord(
         version=version,

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from harness.evidence.files import read_json, save_array, write_json
+from harness.evidence.files import save_array, write_json
 from harness.evidence.run import Prepared, PreparedCell
 from harness.spec.policy import Limit, Objective, Policy
 from harness.spec.variant import ParityReport, Variant
@@ -84,9 +84,10 @@ def _prepared(number: int) -> PreparedCell:
     return PreparedCell(status="ok", variant=variant)
 
 
-def renamed(run: Path, name: str) -> None:
-    """Give the first row of a ranked run another name, as somebody who edits ranking.json could."""
+def reworded(run: Path, name: str) -> None:
+    """Give a ranked run a reason, a warning and a note that say `name`, as a model's error message could."""
     path = run / "ranking.json"
-    ranking = read_json(path, dict)
-    ranking["rows"][0]["candidate"] = name
+    ranking = msgspec.json.decode(path.read_bytes())
+    ranking["rows"][0]["reasons"][0] |= {"message": name, "severity": "warning"}
+    ranking["notes"][0]["message"] = name
     path.write_bytes(msgspec.json.encode(ranking))

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 
+from harness.errors import EvidenceError
+from harness.evidence.files import read_json
+from harness.pipeline.decision import FILE, Decision
 from harness.report.commands import command
 from harness.report.lists import host_lines, policy_lines, target_line, variant_parts
 from harness.report.markup import Html, el, joined
@@ -20,6 +23,7 @@ def provenance_section(of: Material) -> Section:
         ("seed", str(record.seed)),
         *((f"dataset, {split}", f"SHA-256 {digest}") for split, digest in prepared.digests.items()),
         *of.reader.versions().items(),
+        *_decided(of),
     ]
     variants = (_variant(name, cell.variant) for name, cell in prepared.cells.items() if cell.variant is not None)
     hosts = (_host(f"{trials} trials", host_lines(found)) for found, trials in of.ranked.hosts)
@@ -33,6 +37,24 @@ def provenance_section(of: Material) -> Section:
         _part("Measured on", joined(*hosts)),
     )
     return Section("provenance", "Provenance", body)
+
+
+def _decided(of: Material) -> list[tuple[str, str]]:
+    """Return what the selection record says of the evidence and of approvals; nothing where there is none."""
+    path = of.ranked.folder / FILE
+    if not path.is_file():
+        return []
+    try:
+        found = read_json(path, Decision)
+    except EvidenceError as error:
+        return [("record", str(error))]
+    size = f"{found.evidence.files:,} files, {found.evidence.bytes / (1 << 20):.1f} MiB"
+    approvals = [("approved", f"by {each.by}, {each.at}") for each in found.approvals]
+    return [
+        ("evidence", f"{size}; manifest SHA-256 {found.evidence.sha256}"),
+        ("decision", f"SHA-256 {found.digest}; check with: harness verify {of.ranked.folder.name}"),
+        *(approvals or [("approved", "by nobody yet")]),
+    ]
 
 
 def _variant(name: str, variant: Variant) -> str:

@@ -65,7 +65,7 @@ def scale(values: Sequence[float], log: bool, margin: float = 0.06) -> Scale:
         room = math.log(high / low) * margin
         low, high = low * math.exp(-room), high * math.exp(room)
         return Scale(low, high, True, _log_ticks(low, high))
-    room = (high - low) * margin or abs(high) * 0.05 or 0.5
+    room = (high - low) * margin if high > low else abs(high) * 0.05 or 0.5
     low, high = low - room, high + room
     return Scale(low, high, False, _linear_ticks(low, high))
 
@@ -74,11 +74,11 @@ def _log_ticks(low: float, high: float) -> tuple[float, ...]:
     """Return ticks at 1, 2, 5 of each decade, or 1 only, or every so many decades; linear ones within a decade."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for steps in ((1, 2, 5), (1, 3), (1,)):
-        ticks = tuple(step * 10.0**decade for decade in decades for step in steps)
+        ticks = tuple(float(f"{step}e{decade}") for decade in decades for step in steps)
         inside = tuple(tick for tick in ticks if low <= tick <= high)
         if 3 <= len(inside) <= _MOST_TICKS:
             return inside
-    inside = tuple(10.0**decade for decade in decades if low <= 10.0**decade <= high)
+    inside = tuple(tick for decade in decades if low <= (tick := float(f"1e{decade}")) <= high)
     if len(inside) > _MOST_TICKS:
         return inside[:: math.ceil(len(inside) / _MOST_TICKS)]
     return tuple(tick for tick in _linear_ticks(low, high) if tick > 0)

@@ -46,7 +46,7 @@ _TAG = re.compile(r"<[^>]+>")
 _ID = re.compile(r' id="([^"]*)"')
 _REFERENCE = re.compile(r'(?:url\(#|href="#)([^")]+)')
 _NUMBER = re.compile(r"\d+\.\d{3,}")
-_FONT = re.compile(r"font: ((?:\w+ )*[\d.]+px) [^;\"]*")
+_FONT = re.compile(r"font-family: [^;\"]*")
 
 
 def row(number: int, part: str = "") -> str:
@@ -94,7 +94,7 @@ def inline(text: str, size: tuple[float, float], title: str, told: str, names: M
 
 def _shortened(tag: str) -> str:
     """Give a tag's numbers two decimals, and its text the page's font."""
-    return _FONT.sub(r"font: \1 var(--sans)", _NUMBER.sub(lambda found: f"{float(found[0]):.2f}", tag))
+    return _FONT.sub("font-family: var(--sans)", _NUMBER.sub(lambda found: f"{float(found[0]):.2f}", tag))
 
 
 def _named(number: int, part: str, names: Mapping[int, str]) -> str:
