@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from harness.cli import doctor, init, rank, run, selftest, show, suites, targets, verify
+from harness.cli import doctor, export, init, rank, run, selftest, show, suites, targets, verify
 from harness.errors import HarnessError
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
 )
 COMMANDS = (
     *(run.run, rank.rank, show.show, targets.targets, suites.suites, doctor.doctor, selftest.selftest, init.init),
-    *(verify.verify, verify.approve, verify.sign),
+    *(verify.verify, verify.approve, verify.sign, export.export),
 )
 for command in COMMANDS:
     app.command()(command)
