@@ -13,6 +13,7 @@ from harness.cli import (
     capacity,
     compare,
     doctor,
+    export,
     history,
     init,
     nightly,
@@ -39,7 +40,7 @@ app = typer.Typer(
 COMMANDS = (
     *(run.run, rank.rank, show.show, report.report, capacity.capacity, tune.tune),
     *(compare.compare, baseline.baseline, nightly.nightly, history.history, release.release),
-    *(verify.verify, verify.approve, verify.sign),
+    *(verify.verify, verify.approve, verify.sign, export.export),
     *(targets.targets, suites.suites, doctor.doctor, selftest.selftest, init.init),
 )
 for command in COMMANDS:
