@@ -36,4 +36,4 @@ def test_what_is_right(table):
 
 def test_no_trial_runs_it_and_none_says_anything_of_it():
     assert not Users.in_trials and kind_of(Users(rate_per_s=1.0)) == "fleet"
-    assert KIND.metrics(Users(rate_per_s=1.0), []) == ({}, {}, {})
+    assert not any(KIND.metrics(Users(rate_per_s=1.0), []))
