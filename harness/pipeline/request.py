@@ -12,7 +12,6 @@ from harness import __version__
 from harness.errors import SpecError
 from harness.evidence.files import write_json
 from harness.evidence.run import RunRecord, new_folder
-from harness.pipeline.recorded import with_recorded
 from harness.pipeline.traces import read_traces, save_traces
 from harness.scenarios.single_stream import SingleStream
 from harness.spec.check import check_suite, plain_name
@@ -76,7 +75,7 @@ def begun(
     request: Request, suite: Suite, file: Path, targets: tuple[Target, ...], synthetic: bool = False
 ) -> tuple[Path, RunRecord]:
     """Make a run folder for a suite of this file on these targets."""
-    suite = with_recorded(msgspec.structs.replace(suite, targets=tuple(target.name for target in targets)), file)
+    suite = msgspec.structs.replace(suite, targets=tuple(target.name for target in targets))
     suite, traces = read_traces(suite, str(file), file.parent)
     folder = new_folder(request.out, suite.name)
     save_traces(folder, traces)

@@ -1,4 +1,8 @@
-"""Recorded traffic: reads the timestamps of traces, and keeps them in the run folder as offsets from the first (ns)."""
+"""Recorded traffic: reads the timestamps of traces once, so that a run keeps them as offsets from the first.
+
+Those that are replayed stand in the run folder, as arrays that the child reads (ns); those of simulated users in the
+run's suite (s).
+"""
 
 from pathlib import Path
 from typing import Any
@@ -10,14 +14,17 @@ import pandas as pd
 from harness.errors import SpecError
 from harness.evidence.files import save_array
 from harness.evidence.run import TRACES
+from harness.scenarios.fleet import Users
 from harness.scenarios.server import Server
 from harness.spec.arrays import Array, Integers
 from harness.spec.metrics import nearest
 from harness.spec.scenario import Scenario
 from harness.spec.suite import Suite
+from harness.spec.toml import nearest_file
 from harness.stats import arrivals
 
-_USUAL = ("timestamp", "time", "ts", "arrival")
+MOST_USERS = 200_000
+_USUAL = ("timestamp", "time", "ts", "arrival", "seconds")
 _NS_PER = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
 
@@ -28,9 +35,11 @@ def read_traces(suite: Suite, where: str, base: Path) -> tuple[Suite, dict[str, 
     """
     found, scenarios = dict[str, Integers](), list[Scenario]()
     for index, scenario in enumerate(suite.scenario):
-        if isinstance(scenario, Server) and scenario.trace is not None:
-            offsets = _offsets(scenario, base / scenario.trace, where, f"scenario[{index}]")
-            found[scenario.name] = offsets
+        key = f"scenario[{index}]"
+        if isinstance(scenario, Users) and scenario.trace is not None:
+            scenarios.append(_with_arrivals(scenario, _offsets(scenario, base, where, key), where, key))
+        elif isinstance(scenario, Server) and scenario.trace is not None:
+            found[scenario.name] = offsets = _offsets(scenario, base, where, key)
             rate = scenario.rate_per_s or arrivals.mean_rate(offsets)
             scenarios.append(msgspec.structs.replace(scenario, rate_per_s=rate))
         else:
@@ -44,7 +53,18 @@ def save_traces(folder: Path, traces: dict[str, Integers]) -> None:
         save_array(folder / TRACES / f"{name}.npy", offsets)
 
 
-def _offsets(scenario: Server, path: Path, where: str, key: str) -> Integers:
+def _with_arrivals(users: Users, offsets: Integers, where: str, key: str) -> Users:
+    """Return simulated users with their recorded arrivals."""
+    if len(offsets) > MOST_USERS:
+        raise SpecError(where, f"{key}.trace: it has {len(offsets):,} arrivals", f"give {MOST_USERS:,} at most")
+    found = msgspec.structs.replace(users, at_s=tuple((offsets / _NS_PER["s"]).tolist()))
+    if (problem := found.problems()) is not None:
+        raise SpecError(where, f"{key}.trace: {users.trace}: {problem.removeprefix('at_s: ')}")
+    return found
+
+
+def _offsets(scenario: Server | Users, base: Path, where: str, key: str) -> Integers:
+    path = base / (scenario.trace or "")
     column = _column(_table(path, where, f"{key}.trace"), scenario.trace_column, path, where, f"{key}.trace_column")
     try:
         return arrivals.trace(_nanoseconds(column, _NS_PER[scenario.trace_unit]))
@@ -58,16 +78,24 @@ def _first_line(error: Exception) -> str:
 
 
 def _table(path: Path, where: str, key: str) -> pd.DataFrame:
+    if not path.is_file():
+        raise SpecError(where, f"{key}: no such file: {path}", nearest_file(path))
     try:
-        table = pd.read_parquet(path) if path.suffix in (".parquet", ".pq") else pd.read_csv(path)
+        table = pd.read_parquet(path) if path.suffix in (".parquet", ".pq") else _read_csv(path)
     except pd.errors.EmptyDataError:
         raise SpecError(where, f"{key}: {path} is empty", "one timestamp for each request") from None
     except (OSError, ValueError) as error:
         what = f"{key}: {path} cannot be read: {_first_line(error)}"
-        raise SpecError(where, what, "a .csv with a header, or .parquet") from error
+        raise SpecError(where, what, "a .csv, or .parquet") from error
     if table.empty:
         raise SpecError(where, f"{key}: {path} has no rows", "one timestamp for each request")
     return table
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Read a CSV file; its first line is a header, unless it is a number or a date."""
+    first = path.open(encoding="utf-8", errors="replace").readline().partition(",")[0].strip().strip('"')
+    return pd.read_csv(path, header=None if first[:1].isdigit() else 0)
 
 
 def _column(table: pd.DataFrame, name: str | None, path: Path, where: str, key: str) -> "pd.Series[Any]":

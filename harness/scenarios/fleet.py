@@ -21,8 +21,9 @@ class Users(
     """When users send requests, and how many of them are simulated.
 
     `poisson` arrivals come at `rate_per_s`. `bursty` ones do in calm phases, and at `burst_per_s` in bursts; phases
-    last `calm_s` and `burst_s` on average (exponential). `trace` names a CSV file whose first column is seconds; it is
-    repeated. `at_s` are its arrivals, once it has been read; they may be written here, too.
+    last `calm_s` and `burst_s` on average (exponential). `trace` names a CSV or Parquet file with
+    a column of timestamps, in units of `trace_unit`; it is repeated. `at_s` are its arrivals (s), once it has been
+    read; they may be written here, too.
     """
 
     in_trials: ClassVar[bool] = False
@@ -34,6 +35,8 @@ class Users(
     burst_s: Positive | None = None
     calm_s: Positive | None = None
     trace: str | None = None
+    trace_column: str | None = None
+    trace_unit: Literal["s", "ms", "us", "ns"] = "s"
     at_s: tuple[NotNegative, ...] = ()
     requests: Annotated[int, msgspec.Meta(ge=1000, le=10_000_000)] = 50_000
 
