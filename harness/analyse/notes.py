@@ -9,6 +9,7 @@ from harness.analyse.devices import is_exclusive
 from harness.analyse.precision import precision_of
 from harness.analyse.reader import RunReader
 from harness.analyse.requests import disturbed_share
+from harness.analyse.traffic import traffic_notes
 from harness.analyse.trials import TrialMetrics, host_fractions
 from harness.cost.hourly import is_old
 from harness.errors import EvidenceError
@@ -45,6 +46,7 @@ def notes_of(reader: RunReader, race: RaceRecord, policy: Policy | None) -> list
         )
         notes.append(diagnostic("other_policy", text, cells=[*names]))
     own = [*_limits(reader), *_money(reader), *_host(reader), *_exclusive(reader), *_instructions(reader)]
+    own += traffic_notes(reader)
     return [*notes, *race.notes, *own, *reader.notes()]
 
 

@@ -72,8 +72,8 @@ def _certified(trials: Sequence[TrialMetrics], policy: Policy, first: str) -> li
 def _shapes(trials: Sequence[TrialMetrics], first: str) -> list[Diagnostic]:
     """Say how samples ran within the trials looked at, where they were not all flat."""
     some = [trials[i] for i in sorted({*np.linspace(0, len(trials) - 1, _LOOKS).round().astype(int).tolist()})]
-    latencies = [found for trial in some if (found := trial.latencies(first)) is not None]
-    shapes = Counter(classify(np.array(each[:_READ])) for each in latencies)
+    service = [found for trial in some if (found := trial.service(first)) is not None]
+    shapes = Counter(classify(np.array(each[:_READ])) for each in service)
     if not shapes or set(shapes) == {"flat"}:
         return []
     parts = [f"{_SHAPES[shape]} in {count}" for shape, count in shapes.most_common()]

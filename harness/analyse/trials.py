@@ -11,9 +11,11 @@ from harness.analyse.devices import OnGpu, on_gpu
 from harness.errors import EvidenceError, SpecError
 from harness.evidence.files import read_array
 from harness.evidence.folder import (
+    DUE,
     LATENCY,
     SLICE_COLUMNS,
     SLICES,
+    START,
     read_outcome,
     read_requests,
     telemetry_changes,
@@ -59,6 +61,14 @@ class TrialMetrics(NamedTuple):
     def requests(self, window: str, array: str = LATENCY) -> Array:
         """Open one array of a window's requests (ns), memory-mapped; EvidenceError if it is damaged."""
         return read_requests(self.folder, window, array, self.window(window).samples)
+
+    def service(self, scenario: str) -> Array | None:
+        """Open the times (ns) that requests of a scenario's last window took to be served, without waiting for it."""
+        latency, windows = self.latencies(scenario), self.windows(scenario)
+        if latency is None or windows[-1].open_loop is None:
+            return latency
+        start, due = (self.requests(windows[-1].name, array) for array in (START, DUE))
+        return np.asarray(latency - (start - due))
 
     def latencies(self, scenario: str) -> Array | None:
         """Open the latencies (ns) of a scenario's last window; None if it was not run. EvidenceError if damaged."""
@@ -154,9 +164,12 @@ def certificate(trials: Sequence[TrialMetrics], key: str, bound_ms: float, first
     """Judge "the percentile `key` is at most `bound_ms`" on the samples of `trials` in the order measured.
 
     At most the samples of the last planned look are read. Samples of one process are not independent, so
-    this certifies what was seen; what other processes would show is in the interval over trials.
+    this certifies what was seen; what other processes would show is in the interval over trials. In an open loop, where
+    a request that is late makes the next ones late, nothing is certified so.
     """
     scenario, name = split_key(key)
+    if any(window.open_loop is not None for trial in trials for window in trial.windows(scenario or first_scenario)):
+        return "undecided"
     p = PERCENTILES[name]
     wanted = planned_looks(p=p)[-1]
     parts: list[Array] = []

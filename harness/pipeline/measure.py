@@ -11,7 +11,7 @@ from harness.pipeline import plan
 from harness.pipeline.block import Blocks
 from harness.pipeline.jobs import Sizes, measuring_s
 from harness.pipeline.progress import Observer, Progress
-from harness.pipeline.race import broken_limit, decide, is_open, rule_of
+from harness.pipeline.race import broken_limit, decide, is_open, rule_of, without_bound
 from harness.score.choose import choose
 from harness.score.records import Entry
 from harness.score.weights import single_log_metric
@@ -133,6 +133,10 @@ class Measuring:
         alive, blocks = self._alive(), self._done
         level = self._rule.alpha / (len(alive) * len(self._rule.looks))
         for name in sorted(alive):
+            if (endless := without_bound(entries[name], self._policy)) is not None:
+                why = f"left after block {blocks}: {endless}"
+                self._drops.append(Drop(cell=name, block=blocks, why=why, n=blocks))
+                continue
             broken = broken_limit(entries[name], self._policy, level) or self._certified_broken(name, entries[name])
             if broken is not None:
                 key, p = broken

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence, Set
 import numpy as np
 
 from harness.score.compare import fixed_variances, sum_of_noise, tie_margin
-from harness.score.estimate import estimate
+from harness.score.estimate import estimate, saturation, why_unknown
 from harness.score.limits import certainly_broken, probability
 from harness.score.records import Entry
 from harness.score.weights import single_log_metric, slope, utility, weighting_of
@@ -95,6 +95,12 @@ def broken_limit(entry: Entry, policy: Policy, level: float) -> tuple[str, float
         if found is not None and certainly_broken(found, limit, level):
             return key, probability(found, limit)
     return None
+
+
+def without_bound(entry: Entry, policy: Policy) -> str | None:
+    """Say that a latency of the policy has no bound, because an open loop offered more than could be served."""
+    found = (key for key in keys_of(policy) if saturation(entry, key) is not None)
+    return next((why for key in found if (why := why_unknown(entry, key)) is not None), None)
 
 
 def is_open(entry: Entry, policy: Policy, to_the_end: bool = False) -> bool:

@@ -49,10 +49,12 @@ def _offsets(scenario: Server, path: Path, where: str, key: str) -> Integers:
     try:
         return arrivals.trace(_nanoseconds(column, _NS_PER[scenario.trace_unit]))
     except (ValueError, TypeError, OverflowError) as error:
-        what = f"{key}.trace: {path}: column '{column.name}': {error}"
-        raise SpecError(
-            where, what, "one timestamp for each request, ascending: numbers, or dates with times"
-        ) from error
+        what = f"{key}.trace: {path}: column '{column.name}': {_first_line(error)}"
+        raise SpecError(where, what, "timestamps of requests, ascending: numbers, or dates as in ISO 8601") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def _table(path: Path, where: str, key: str) -> pd.DataFrame:
@@ -61,7 +63,7 @@ def _table(path: Path, where: str, key: str) -> pd.DataFrame:
     except pd.errors.EmptyDataError:
         raise SpecError(where, f"{key}: {path} is empty", "one timestamp for each request") from None
     except (OSError, ValueError) as error:
-        what = f"{key}: {path} cannot be read: {str(error).strip().partition(chr(10))[0]}"
+        what = f"{key}: {path} cannot be read: {_first_line(error)}"
         raise SpecError(where, what, "a .csv with a header, or .parquet") from error
     if table.empty:
         raise SpecError(where, f"{key}: {path} has no rows", "one timestamp for each request")
@@ -92,5 +94,5 @@ def _nanoseconds(column: "pd.Series[Any]", ns_per: int) -> Array:
         if not np.isfinite(units).all():
             raise ValueError(f"row {int(np.flatnonzero(~np.isfinite(units))[0]) + 1} is not a finite number")
         return np.asarray(np.rint((units - units[0]) * ns_per), dtype=np.int64)
-    dates = pd.to_datetime(column, utc=True)
+    dates = pd.to_datetime(column, utc=True, format=None if pd.api.types.is_datetime64_any_dtype(column) else "ISO8601")
     return np.asarray(dates.to_numpy(dtype="datetime64[ns]").astype(np.int64))

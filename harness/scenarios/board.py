@@ -49,9 +49,9 @@ class Board:
         return int(self._head[_COUNT])
 
     @property
-    def end_ns(self) -> int:
-        """When the last request is taken at the latest."""
-        return int(self._head[_END])
+    def end(self) -> memoryview:
+        """Where to read when the last request is taken at the latest (ns): `end[0]`, which `stop` sets to 0."""
+        return self._head[_END:].data
 
     def stop(self) -> None:
         """Let no server take a further request."""

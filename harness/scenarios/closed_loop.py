@@ -52,12 +52,13 @@ def durations(stamps: Integers) -> Integers:
 
 
 class WarmUp(NamedTuple):
-    """How warm-up went: whether it became steady, how many inferences and ns it took, and the last median (ns)."""
+    """How warm-up went: whether it became steady, how many inferences and ns it took, the last median and mean (ns)."""
 
     steady: bool
     samples: int
     spent_ns: int
     median_ns: float
+    mean_ns: float = 0.0
 
 
 def warm_up(
@@ -79,7 +80,7 @@ def warm_up(
     spent, count = int(previous.sum()), len(previous)
     typical = max(float(np.median(previous)), 1.0)
     if again and spent >= together_ns:
-        return WarmUp(True, count, spent, typical)
+        return WarmUp(True, count, spent, typical, spent / count)
     fewest = max(1, min(_FEWEST, int(_WINDOW_FRACTION * limit_ns / typical)))
     window = max(fewest, math.ceil(together_ns / 2 / typical))
     while True:
@@ -87,7 +88,7 @@ def warm_up(
         spent, count = spent + int(current.sum()), count + window
         steady = len(previous) >= window and _agree(previous, current)
         if steady or spent >= limit_ns:
-            return WarmUp(steady, count, spent, max(float(np.median(current)), 1.0))
+            return WarmUp(steady, count, spent, max(float(np.median(current)), 1.0), max(float(current.mean()), 1.0))
         if current.sum() < together_ns / 4:  # the first requests were slow ones: windows go by time, not by number
             window = max(fewest, math.ceil(together_ns / 2 / max(float(np.median(current)), 1.0)))
         previous = current

@@ -24,13 +24,13 @@ def serve(number: int, stream: Stream, board: Board, clock: Clock, wait: Wait, r
 
     Three clock reads and five stores a request; nothing else.
     """
-    infer, feeds, end = stream.infer, stream.feeds(rows), board.end_ns
+    infer, feeds, end = stream.infer, stream.feeds(rows), board.end
     due, free, start, done, server = (board.view(column) for column in (DUE, FREE, START, DONE, SERVER))
     for i in board.numbers():
         feed = next(feeds)
         at = due[i]
         now = clock()
-        if now > end:
+        if now > end[0]:
             return
         free[i] = now
         if now < at:
@@ -47,12 +47,12 @@ def serve_batches(number: int, stream: Stream, board: Board, clock: Clock, wait:
     While it waits, others that are free wait behind it: batches close one after another, as in a model server.
     """
     feeds = {size: stream.feeds(size) for size in range(1, rule.most + 1)}
-    count, gate = board.count, board.turnstile
+    count, gate, end = board.count, board.turnstile, board.end
     due, free, start, done, server, batch = (board.view(c) for c in (DUE, FREE, START, DONE, SERVER, BATCH))
     while True:
         first = gate.take()
         taken = clock()
-        if first >= count or taken > board.end_ns:
+        if first >= count or taken > end[0]:
             gate.give(count)
             return
         last, now = first + 1, taken if taken >= due[first] else wait(due[first])
@@ -70,14 +70,24 @@ def serve_batches(number: int, stream: Stream, board: Board, clock: Clock, wait:
 
 
 class Threads:
-    """Serving threads that share one model. `streams` has one of each; `rows` is the number of rows of a request."""
+    """Serving threads that share one model. `streams` has one of each; `rows` is the number of rows of a request.
+
+    Server 0 waits by `own_wait`, where that is given.
+    """
 
     def __init__(
-        self, streams: Sequence[Stream], clock: Clock, wait: Wait, capacity: int, rows: int, batching: Batching
+        self,
+        streams: Sequence[Stream],
+        clock: Clock,
+        wait: Wait,
+        capacity: int,
+        rows: int,
+        batching: Batching,
+        own_wait: Wait | None = None,
     ) -> None:
         self.board = Board(capacity)
-        self._streams, self._clock, self._wait = streams, clock, wait
-        self._rows, self._batching = rows, batching
+        self._streams, self._clock, self._rows, self._batching = streams, clock, rows, batching
+        self._waits = [own_wait or wait, *[wait] * (len(streams) - 1)]
 
     def warm(self) -> None:
         """Do nothing: threads share the model, which is warm."""
@@ -91,8 +101,8 @@ class Threads:
         self._together(self._serve, begin)
 
     def _serve(self, number: int) -> None:
-        stream, board = self._streams[number], self.board
-        serve_any(number, stream, board, self._clock, self._wait, self._rows, self._batching)
+        stream, wait = self._streams[number], self._waits[number]
+        serve_any(number, stream, self.board, self._clock, wait, self._rows, self._batching)
 
     def _together(self, work: Callable[[int], None], begin: Callable[[], None] = lambda: None) -> None:
         """Do `work` in each thread at once, this one among them, after `begin`; raises what one of them raised."""

@@ -74,9 +74,9 @@ class Server(
         return 1.0 / self.rate_per_s if self.rate_per_s is not None else 0.0
 
     @property
-    def serving(self) -> int:
-        """How many threads or processes serve."""
-        return max(self.serving_threads, self.serving_processes)
+    def threads(self) -> int:
+        """How many threads of a process serve."""
+        return self.serving_threads
 
     @property
     def processes(self) -> int:
@@ -97,7 +97,7 @@ class _Server:
         with bench.warming(scenario.name) as again:
             warmed = warm_up(bench.infer, feeds, bench.clock, bench.job.warm_up, scenario.seconds, again)
             team.warm()
-        rate = scenario.rate_per_s or NS_PER_S / (warmed.median_ns * scenario.gap_s(1.0))
+        rate = scenario.rate_per_s or NS_PER_S / scenario.gap_s(warmed.mean_ns)
         offsets, seconds = _arrivals(scenario, rate, bench)
         traffic = OpenLoop(
             rate_per_s=rate,

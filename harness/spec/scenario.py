@@ -32,14 +32,19 @@ class Scenario:
         return 0.0
 
     @property
-    def serving(self) -> int:
-        """How many threads or processes serve requests at the same time."""
+    def threads(self) -> int:
+        """How many threads of a process serve requests at the same time, with one model."""
         return 1
 
     @property
     def processes(self) -> int:
-        """How many processes serve requests, each with a model of its own."""
+        """How many processes serve requests at the same time, each with a model of its own."""
         return 1
+
+    @property
+    def serving(self) -> int:
+        """How many requests are served at the same time."""
+        return self.threads * self.processes
 
 
 class _Tagged(msgspec.Struct):

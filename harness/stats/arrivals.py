@@ -57,14 +57,18 @@ def mean_rate(offsets: Integers) -> float:
     return (len(offsets) - 1) / lasts_s if lasts_s > 0.0 else 1.0
 
 
+def lasts_s(offsets: Integers, rate_per_s: float) -> float:
+    """Return how long a trace lasts (s) at this mean rate, a mean gap after its last arrival included."""
+    return len(offsets) / rate_per_s
+
+
 def replayed(offsets: Integers, rate_per_s: float, seconds: float, rng: np.random.Generator) -> Integers:
     """Return `seconds` of a trace at this mean rate: all of it from its begin if it fits, else from a random moment on.
 
     Its end is followed by its begin, one mean gap later. Raises ValueError for a rate or seconds that are none.
     """
     _check(rate_per_s, seconds)
-    scaled_s = offsets / NS_PER_S * (mean_rate(offsets) / rate_per_s)
-    period_s = float(scaled_s[-1]) + 1.0 / rate_per_s
+    scaled_s, period_s = offsets / NS_PER_S * (mean_rate(offsets) / rate_per_s), lasts_s(offsets, rate_per_s)
     begin_s = 0.0 if period_s <= seconds else rng.uniform(0.0, period_s)
     rounds = math.ceil((begin_s + seconds) / period_s)
     whole = (np.arange(rounds)[:, None] * period_s + scaled_s).reshape(-1) - begin_s

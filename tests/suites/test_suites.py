@@ -24,7 +24,7 @@ def packaged(path):
 
 
 def test_the_suites_are_those_described():
-    assert [path.stem for path in SUITES] == ["digits", "edge", "quick", "ranker", "sizes", "vision"]
+    assert [path.stem for path in SUITES] == ["digits", "edge", "quick", "ranker", "server", "sizes", "vision"]
 
 
 @pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
@@ -51,7 +51,7 @@ def test_every_file_under_suites_is_in_the_package():
     assert not [file for file in files if not packaged(file)]
 
 
-@pytest.mark.parametrize("name", ["digits", "quick"])
+@pytest.mark.parametrize("name", ["digits", "quick", "server"])
 def test_pins_are_the_recorded_digests(name):
     record = json.loads((FOLDER / "digits" / "artefacts.json").read_text())
     recorded = {f"digits/{entry['file']}": entry["sha256"] for entry in record["artefacts"]}
