@@ -92,7 +92,7 @@ CODES: dict[str, Code] = {
     "gpu_processes_unseen": Code("info", "NVML does not show the run's processes on the GPU"),
     "gpu_exclusive": Code("info", "a GPU takes one process at a time: its cells ran one after another, not in turns"),
     "cost_at_capacity": Code("info", "the cost is that of the capacity, the highest rate that keeps the latency limit"),
-    "capacity_none": Code("info", "no rate keeps the limit: requests that do not wait already break it"),
+    "capacity_none": Code("warning", "no rate keeps the limit: requests that do not wait already break it"),
     "utilisation_assumed": Code("info", "the utilisation that cost assumes"),
     "price_old": Code("info", "a price is more than a year old"),
     "inputs_synthetic": Code("info", "inputs were drawn from the model's signature"),
