@@ -1,37 +1,35 @@
 """What a queueing simulation predicts for the open loops that a run measured: the error of `harness capacity`."""
 
+import math
 from typing import NamedTuple
-
-import numpy as np
 
 from harness.analyse.capacity import measured_trials
 from harness.analyse.reader import RunReader
 from harness.analyse.service import Service, UnderLoad, closed_loop, open_loops, service_under_load
 from harness.evidence.run import Cell
-from harness.scenarios.base import NS_PER_MS
 from harness.spec.metrics import PERCENTILES
 from harness.stats.arrivals import NS_PER_S
-from harness.stats.queueing import quantile_of
+from harness.stats.queueing import Load, quantile_of
 from harness.stats.replicas import BUSIEST, Ask, busy, loads_of
 
 
 class Foretold(NamedTuple):
-    """A percentile of an open loop (ms): as measured, and as predicted in two ways; None where it cannot keep up.
+    """A percentile of an open loop, predicted in two ways: predicted ÷ measured, one ratio for each process.
 
-    `own_ms`: from the service times of the same loop, which checks the queue. `rest_ms`: from all other evidence of the
-    row (`rest` names it), which checks what a prediction is worth; there it is None too if there is no other.
+    `own`: from the service times of the same loop, which checks the queue. `rest`: from all other evidence of the row,
+    which `source` names; that checks what a prediction is worth. A ratio is infinite where a queue without an end was
+    predicted. Processes are compared one by one: a host changes its speed between them, and a queue near its capacity
+    multiplies that.
     """
 
     cell: Cell
     scenario: str
     rate_per_s: float
     utilisation: float
-    measured_ms: float
-    own_ms: float | None
-    rest_ms: float | None
-    rest: tuple[str, ...]
+    own: tuple[float, ...]
+    rest: tuple[float, ...]
+    source: tuple[str, ...]
     requests: int
-    trials: int
 
 
 def foretold(reader: RunReader, key: str) -> list[Foretold]:
@@ -47,29 +45,30 @@ def foretold(reader: RunReader, key: str) -> list[Foretold]:
 
 
 def _foretold(cell: Cell, loop: UnderLoad, others: Service | None, p: float, seed: int) -> Foretold:
-    own, latency = service_under_load([loop]), loop.latency
+    own = service_under_load([loop])
     assert own is not None, "a loop that was served has service times"
-    ask = Ask(loop.rate_per_s / NS_PER_S, p, 0.0, own.servers)
     return Foretold(
         cell,
         loop.scenario,
         loop.rate_per_s,
-        busy(loads_of(own.processes, seed), ask, 1),
-        quantile_of(latency, p) / NS_PER_MS,
-        _predicted_ms(own, loop, p, seed),
-        None if others is None else _predicted_ms(others, loop, p, seed),
+        sum(each.load() for each in loop.served) / len(loop.served),
+        _ratios(own, loop, p, seed),
+        () if others is None else _ratios(others, loop, p, seed),
         () if others is None else others.scenarios,
-        latency.size,
-        len(loop.served),
+        sum(each.latency.size for each in loop.served),
     )
 
 
-def _predicted_ms(service: Service, loop: UnderLoad, p: float, seed: int) -> float | None:
-    """Predict a loop's percentile, each process at the rate that it had; None where one cannot keep up."""
-    parts = []
-    for load, served in zip(loads_of(service.processes, seed, service.after_idle), loop.served, strict=False):
-        ask = Ask(served.traffic.rate_per_s / NS_PER_S, p, 0.0, service.servers)
-        if busy([load], ask, 1) >= BUSIEST:
-            return None
-        parts.append(load.latencies(1.0 / ask.rate, ask.servers))
-    return quantile_of(np.concatenate(parts), p) / NS_PER_MS
+def _ratios(service: Service, loop: UnderLoad, p: float, seed: int) -> tuple[float, ...]:
+    """Predict a loop's percentile in each process, at the rate that it had; returns predicted ÷ measured."""
+    loads = loads_of(service.processes, seed, service.after_idle)
+    return tuple(
+        _predicted(load, served.traffic.rate_per_s / NS_PER_S, service.servers, p) / quantile_of(served.latency, p)
+        for load, served in zip(loads, loop.served, strict=False)
+    )
+
+
+def _predicted(load: Load, rate: float, servers: int, p: float) -> float:
+    if busy([load], Ask(rate, p, math.inf, servers), 1) >= BUSIEST:
+        return math.inf
+    return quantile_of(load.latencies(1.0 / rate, servers), p)

@@ -1,6 +1,8 @@
 """The replicas of each row for a load: a table for a terminal, and what was assumed."""
 
+import math
 from collections.abc import Iterable, Sequence
+from statistics import median
 
 from rich import box
 from rich.markup import escape
@@ -59,15 +61,15 @@ def validation(found: Sequence[Foretold], load: Load) -> list[str]:
 
 def _validated(of: Foretold, name: str) -> str:
     where = f"{of.cell.name} at {number(of.rate_per_s)}/s ({of.utilisation:.0%} busy, {of.scenario})"
-    text = f"{where}: {name} {number(of.measured_ms)} ms measured (n = {of.requests} in {of.trials})"
-    text += f"; predicted from its own service times {_error(of.own_ms, of.measured_ms)}"
-    return text + (f", from {listed(of.rest)} {_error(of.rest_ms, of.measured_ms)}" if of.rest else "")
+    text = f"{where}: predicted ÷ measured {name} {_ratios(of.own)} from its own service times"
+    text += f", {_ratios(of.rest)} from {listed(of.source)}" if of.source else ""
+    return f"{text}; n = {of.requests} in {len(of.own)}"
 
 
-def _error(predicted_ms: float | None, measured_ms: float) -> str:
-    if predicted_ms is None:
-        return "to have no bound"
-    return f"{number(predicted_ms)} ms ({predicted_ms / measured_ms - 1.0:+.0%})"
+def _ratios(of: Sequence[float]) -> str:
+    """Write the median ratio, and the range over processes."""
+    low, middle, high = (f"{each:.2f}" if math.isfinite(each) else "∞" for each in (min(of), median(of), max(of)))
+    return f"{middle} [{low}, {high}]"
 
 
 def assumptions(load: Load) -> list[str]:

@@ -73,9 +73,9 @@ class Capacity(
         return self.limit_ms * NS_PER_MS
 
     @property
-    def serving(self) -> int:
-        """How many threads or processes serve."""
-        return max(self.serving_threads, self.serving_processes)
+    def threads(self) -> int:
+        """How many threads of a process serve."""
+        return self.serving_threads
 
     @property
     def processes(self) -> int:

@@ -96,7 +96,7 @@ CODES: dict[str, Code] = {
     "gpu_processes_unseen": Code("info", "NVML does not show the run's processes on the GPU"),
     "gpu_exclusive": Code("info", "a GPU takes one process at a time: its cells ran one after another, not in turns"),
     "cost_at_capacity": Code("info", "the cost is that of the capacity, the highest rate that keeps the latency limit"),
-    "capacity_none": Code("info", "no rate keeps the limit: requests that do not wait already break it"),
+    "capacity_none": Code("warning", "no rate keeps the limit: requests that do not wait already break it"),
     "provisioned": Code("info", "what kept instances would cost and save; data has a column for each"),
     "users": Code("info", "the users that a fleet is simulated for, and what the simulation assumes"),
     "utilisation_assumed": Code("info", "the utilisation that cost assumes"),

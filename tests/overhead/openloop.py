@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from figure import Figure, median
 from inprocess import NAME, onnx, ours
 from runs import finished
@@ -65,10 +66,7 @@ def prediction(folder: Path, candidate: str = "cnn-wide", trials: int = 5, budge
     for key in KEYS:
         for each in foretold(done.reader, key):
             where = f"{candidate} at {each.rate_per_s:,.0f}/s ({each.utilisation:.0%} busy): predicted {key} ÷ measured"
-            note = f"{each.measured_ms:.4g} ms measured, {each.requests:,} requests in {each.trials} trials"
             band = (0.9, 1.1) if key == "latency_p99_ms" else (0.0, float("inf"))
-            for how, value in (("its own service times", each.own_ms), (" and ".join(each.rest), each.rest_ms)):
-                ratio = float("nan") if value is None else value / each.measured_ms
-                wanted = band if value is each.own_ms else (0.0, float("inf"))
-                figures.append(Figure(f"{where}, from {how}", ratio, "x", each.trials, *wanted, note=note))
+            note = f"{each.requests:,} requests; from {' and '.join(each.source)} {np.median(each.rest):.3g} x"
+            figures.append(median(where, each.own, *band, "x", note))
     return figures
