@@ -13,6 +13,7 @@ from harness.pipeline.conclude import RankedRun
 from harness.report import cells
 from harness.report.commands import with_commands
 from harness.report.footprint import footprint_cells
+from harness.report.kept import kept
 from harness.report.sections import host_noise, limits, time_spent
 from harness.report.waterfall import LEGEND as STARTS_LEGEND
 from harness.report.waterfall import starts_cells, waterfall_lines
@@ -52,6 +53,7 @@ def report(ranked: RankedRun, seconds: Mapping[str, float] | None = None) -> str
         LEGEND,
         *_titled("## Footprint", _footprint(ranking)),
         *_titled("## Cold starts", _starts(ranked)),
+        *_titled("## Kept instances", kept(ranking)),
         "## Reasons",
         *(_row(row) for row in ranking.rows),
         "## Policy",
