@@ -65,11 +65,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class More(NamedTuple):
-    """What is missing for an answer: blocks and requests of a row in them, or dataset rows; None: not known."""
+    """What is missing for an answer: blocks and requests of a row in them, dataset rows, or starts; None: not known."""
 
     blocks: int | None = None
     requests: int | None = None
     rows: int | None = None
+    starts: int | None = None
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):

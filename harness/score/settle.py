@@ -66,6 +66,9 @@ def to_bound(measure: Measure, key: str) -> More:
     if of_starts(measure, key):
         return More()
     p = LEVELS.get(split_key(key)[1])
+    if key in START_PERCENTILES:
+        wanted = math.ceil(samples_needed(START_PERCENTILES[key]) * max(measure.trials, 1) / max(measure.n, 1))
+        return More(starts=max(1, wanted - measure.trials))
     if p is None:
         return More(blocks=1) if measure.trials < 2 else More()
     each = measure.n / max(measure.trials, 1)
@@ -91,6 +94,8 @@ def to_judge(found: Estimate, measure: Measure, key: str, limit: Limit, confiden
     scaled = [math.log(end / found.value) if found.log else end - found.value for end in ends]
     distance = min(map(abs, scaled), default=0.0)
     (by_blocks, df), (rows, _), (own, _) = variances(found)
+    if key in START_PERCENTILES:
+        return More(starts=_rows_to_judge(distance, own, measure.trials, confidence))
     if by_blocks == 0.0:
         return More(rows=_rows_to_judge(distance, rows + own, measure.n, confidence))
     blocks = int(found.ran.sum())

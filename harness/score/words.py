@@ -141,7 +141,12 @@ def percent(fraction: float) -> str:
 
 def needs(more: More, seconds: float | None = None) -> str:
     """Write what is missing, as `about 420 more requests, 4 min`; empty where nothing is known to help."""
-    amounts = ((more.requests, "request"), (more.rows, "labelled row"), (more.blocks, "block"))
+    amounts = (
+        (more.requests, "request"),
+        (more.rows, "labelled row"),
+        (more.starts, "cold start"),
+        (more.blocks, "block"),
+    )
     count, unit = next(((count, unit) for count, unit in amounts if count is not None), (None, ""))
     if count is None:
         return ""

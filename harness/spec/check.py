@@ -39,7 +39,7 @@ def check_target(target: Target, where: str) -> None:
     limits = target.granted
     granted_ms = math.inf if limits.cpu_time is None else limits.cpu_time * limits.cpu_period_ms
     each = f"{granted_ms:g} ms of each {limits.cpu_period_ms} ms"
-    what = f"limits.cpus: {limits.cpu_time} CPUs are {each}; Linux needs 1 ms"
+    what = f"limits.cpus: {limits.cpu_time or 0:g} CPUs are {each}; Linux needs 1 ms"
     _require(granted_ms >= 1.0, where, what, "raise cpus or cpu_period_ms")
     _check_price(target, where)
 
