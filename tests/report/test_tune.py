@@ -5,8 +5,10 @@ from __future__ import annotations
 from rich.console import Console
 
 from harness.pipeline.tune import sized
+from harness.report.kept import kept
 from harness.report.tune import tune_table, verdict
 from harness.score.records import Ranking
+from harness.spec.diagnostics import diagnostic
 from harness.spec.find import load_target
 
 from .test_cells import measure, row
@@ -56,3 +58,12 @@ def test_sizes_are_rows_smallest_first_with_whole_tails():
     assert [line.split()[0] for line in lines] == ["512", "1,024", "1,769"]
     assert [line.split()[-1] for line in lines] == ["kept", "broken", "kept"]
     assert "[299, 573]" in shown.get() and "p99 (users)" in shown.get()
+
+
+def test_a_report_lists_what_kept_instances_cost():
+    said = diagnostic(
+        "provisioned", "…", provisioned=[0, 1], cold_rate=[0.035, 0.0], p99_ms=[389.0, 9.0], usd=[0.02, None]
+    )
+    lines = kept(ranking(size(512, CHEAP, reasons=(said,)), size(1024, CHEAP))).splitlines()
+    assert lines[2:] == ["| a@memory-512 | 0 | 3.50% | 389 | 0.02 |", "| a@memory-512 | 1 | 0.00% | 9 | – |"]
+    assert kept(ranking(size(512, CHEAP))) == ""
