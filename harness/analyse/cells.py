@@ -13,6 +13,7 @@ from harness.analyse.measures import Measured, measured, over_processes, padded
 from harness.analyse.money import KEY as COST
 from harness.analyse.money import cost
 from harness.analyse.quality import QualityData, agreement_after_conversion, exact, quality
+from harness.analyse.starts import Start, start_measures, start_remarks
 from harness.analyse.trials import TrialMetrics
 from harness.evidence.run import Cell, Drop, PreparedCell
 from harness.score.records import Entry, Measure
@@ -23,11 +24,12 @@ _WARNINGS = {"not_steady": "not steady"}
 
 
 class CellEvidence(NamedTuple):
-    """What there is of one cell: its trials by block, its cold trials, what its quality is judged by."""
+    """What there is of one cell: its trials by block, cold trials, what its quality is judged by, its cold starts."""
 
     trials: Sequence[TrialMetrics]
     cold: Sequence[TrialMetrics]
     data: QualityData
+    starts: Sequence[Start] = ()
 
 
 def entry(
@@ -38,7 +40,8 @@ def entry(
     `first` is the suite's first scenario; `dropped` is how the cell left the race early.
     """
     trials, make = evidence.trials, partial(Entry, candidate=cell.candidate.name, target=cell.target.name)
-    failed = [trial.outcome for trial in (*evidence.cold, *trials) if trial.outcome.status != "ok"]
+    outcomes = [each.outcome for part in (evidence.cold, evidence.starts, trials) for each in part]
+    failed = [outcome for outcome in outcomes if outcome.status != "ok"]
     if prepared.status == "skipped" or (prepared.status == "ok" and not trials and not failed):
         why = prepared.why or "no trial of this cell was run before the run ended"
         return make(status="skipped", diagnostics=(diagnostic("skipped", why, cell.name),))
@@ -55,7 +58,7 @@ def entry(
         loads=known.loads,
         rows=judged.rows,
         request_s=request_seconds(trials, first),
-        diagnostics=(*_dropped(cell, dropped), *_notes(cell, prepared), *_warnings(cell, trials), *judged.problems),
+        diagnostics=(*_dropped(cell, dropped), *_notes(cell, prepared), *_warnings(cell, evidence), *judged.problems),
     )
 
 
@@ -69,6 +72,7 @@ def _known(cell: Cell, evidence: CellEvidence, policy: Policy) -> Measured:
     for key in dict.fromkeys(key for values in processes.values() for key in values):
         values = {number: each[key] for number, each in processes.items() if key in each}
         metrics[key], trials[key] = over_processes(key, list(values.values())), padded(values)
+    metrics |= start_measures(evidence.starts, cell.target.lifecycle)
     if (energy := energy_measure(evidence.cold)) is not None:
         metrics[ENERGY], trials[ENERGY] = energy[0], padded(energy[1])
     return Measured(metrics, trials, found.loads)
@@ -106,10 +110,12 @@ def _notes(cell: Cell, prepared: PreparedCell) -> list[Diagnostic]:
     return [msgspec.structs.replace(note, subject=cell.name) for note in prepared.notes]
 
 
-def _warnings(cell: Cell, trials: Sequence[TrialMetrics]) -> tuple[Diagnostic, ...]:
-    """Return each warning with how many of the trials carry it."""
+def _warnings(cell: Cell, evidence: CellEvidence) -> tuple[Diagnostic, ...]:
+    """Return each warning with how many of the trials carry it, and what is to be said of the cold starts."""
+    trials, starts = evidence.trials, start_remarks(evidence.starts, cell.target.lifecycle)
     counts = Counter(code for trial in trials for code in trial.warnings)
-    return tuple(
+    said = tuple(msgspec.structs.replace(each, subject=cell.name) for each in starts)
+    return said + tuple(
         diagnostic(code, f"{_WARNINGS[code]} in {n} of {len(trials)} trials", cell.name, affected=n, trials=len(trials))
         for code, n in sorted(counts.items(), key=lambda item: _WARNINGS[item[0]])
     )

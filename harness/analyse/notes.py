@@ -9,6 +9,7 @@ from harness.analyse.devices import is_exclusive
 from harness.analyse.precision import precision_of
 from harness.analyse.reader import RunReader
 from harness.analyse.requests import disturbed_share
+from harness.analyse.starts import not_emulated
 from harness.analyse.trials import TrialMetrics, host_fractions
 from harness.cost.hourly import is_old
 from harness.errors import EvidenceError
@@ -44,7 +45,8 @@ def notes_of(reader: RunReader, race: RaceRecord, policy: Policy | None) -> list
             f"ranked by another policy than the race was run by; {', '.join(names)} had left that race before its end"
         )
         notes.append(diagnostic("other_policy", text, cells=[*names]))
-    own = [*_limits(reader), *_money(reader), *_host(reader), *_exclusive(reader), *_instructions(reader)]
+    own = [*_limits(reader), *_not_emulated(reader), *_money(reader), *_host(reader), *_exclusive(reader)]
+    own += _instructions(reader)
     return [*notes, *race.notes, *own, *reader.notes()]
 
 
@@ -60,6 +62,11 @@ def _limits(reader: RunReader) -> list[Diagnostic]:
         diagnostic("limit_not_enforced", f"target {target}: limits.{limit}: {words}", target, limit=limit)
         for (target, limit), words in found.items()
     ]
+
+
+def _not_emulated(reader: RunReader) -> list[Diagnostic]:
+    """Say what of a cold start is not emulated, and what is added for it."""
+    return not_emulated([cell.target for cell in reader.cells if reader.starts(cell.name)])
 
 
 def _exclusive(reader: RunReader) -> list[Diagnostic]:
@@ -124,7 +131,7 @@ def _share(trials: Sequence[TrialMetrics]) -> float | None:
 
 def _shortest_window(reader: RunReader) -> float:
     """Return the smallest fraction of the suite's seconds that some trial was given."""
-    whole = reader.record.suite.scenario[0].seconds
+    whole = reader.record.suite.traffic[0].seconds
     fractions = [1.0]
     for folder in (trial.folder for cell in reader.cells for trial in reader.trials(cell.name)):
         with suppress(EvidenceError):  # what a trial was told is not needed to rank what it measured

@@ -8,6 +8,7 @@ from pathlib import Path
 from harness.analyse.cells import CellEvidence, entry
 from harness.analyse.precision import in_fp32
 from harness.analyse.quality import QualityData
+from harness.analyse.starts import Start, read_start
 from harness.analyse.trials import TrialMetrics, read_cold, read_trial
 from harness.errors import EvidenceError
 from harness.evidence.files import read_array
@@ -41,6 +42,7 @@ class RunReader:
         self.cells: tuple[Cell, ...] = cells(record.suite, record.targets)
         self._trials: dict[str, dict[int, TrialMetrics]] = {cell.name: {} for cell in self.cells}
         self._cold: dict[str, dict[int, TrialMetrics]] = {cell.name: {} for cell in self.cells}
+        self._starts: dict[str, dict[int, Start]] = {cell.name: {} for cell in self.cells}
         self._damaged: dict[Path, str] = {}
         self._lost: dict[Path, str] = {}
 
@@ -48,10 +50,29 @@ class RunReader:
         """Read the trials that ended since the last time; what is damaged is noted, not used."""
         for cell in self.cells:
             for known, prefix in ((self._trials, "trial-"), (self._cold, "cold-")):
-                for folder in sorted((self.folder / "cells" / cell.name).glob(f"{prefix}[0-9]*")):
-                    number = folder.name.removeprefix(prefix)
-                    if number.isdigit():
-                        self._read(known[cell.name], folder, int(number) - 1)
+                for number, folder in self._numbered(cell.name, prefix):
+                    self._read(known[cell.name], folder, number)
+            for number, folder in self._numbered(cell.name, "start-"):
+                self._read_start(self._starts[cell.name], folder, number)
+
+    def _numbered(self, cell: str, prefix: str) -> list[tuple[int, Path]]:
+        """Return a cell's folders of one kind with their numbers, from 0; what was set aside has none."""
+        folders = sorted((self.folder / "cells" / cell).glob(f"{prefix}[0-9]*"))
+        told = [(folder.name.removeprefix(prefix), folder) for folder in folders]
+        return [(int(number) - 1, folder) for number, folder in told if number.isdigit()]
+
+    def _read_start(self, known: dict[int, Start], folder: Path, number: int) -> None:
+        """Read a cold start that is not known yet."""
+        if number in known:
+            return
+        try:
+            start = read_start(folder, number)
+        except EvidenceError as error:
+            self._damaged[folder] = str(error)
+            return
+        if start is not None:
+            known[number] = start
+            self._damaged.pop(folder, None)
 
     def _read(self, known: dict[int, TrialMetrics], folder: Path, number: int) -> None:
         """Read a trial that is not known yet."""
@@ -75,9 +96,15 @@ class RunReader:
         """Return a cell's cold trials in their order; `cold-01` is number 0."""
         return [trial for _, trial in sorted(self._cold[cell].items())]
 
+    def starts(self, cell: str) -> list[Start]:
+        """Return a cell's cold starts in their order."""
+        return [start for _, start in sorted(self._starts[cell].items())]
+
     def failed(self, cell: str, through: int) -> bool:
-        """Whether a trial of the cell failed in the first `through` blocks."""
+        """Whether a cold start of the cell failed, or a trial in the first `through` blocks."""
         trials = self._evidence(cell, through)
+        if any(start.outcome.status != "ok" for start in self.starts(cell)):
+            return True
         return any(trial.outcome.status != "ok" for each in trials for trial in each)
 
     def has_evidence(self, cell: str, block: int) -> bool:
@@ -128,12 +155,12 @@ class RunReader:
 
         Cost depends on the policy's latency limit. `dropped` is why cells left the race.
         """
-        reference, first = self._reference(), self.record.suite.scenario[0].name
+        reference, first = self._reference(), self.record.suite.traffic[0].name
         found = []
         for cell in self.cells:
             prepared = self.prepared.cells.get(cell.name, PreparedCell(status="skipped", why="never prepared"))
             data = QualityData(self._split("labels"), self._split("weights"), *self._outputs(cell, reference))
-            evidence = CellEvidence(*self._evidence(cell.name, through), data)
+            evidence = CellEvidence(*self._evidence(cell.name, through), data, self.starts(cell.name))
             found.append(entry(cell, prepared, evidence, policy, first, (dropped or {}).get(cell.name)))
         return found
 

@@ -26,7 +26,7 @@ _LOOKS = 5
 
 def remarked(entries: Sequence[Entry], reader: RunReader, policy: Policy) -> list[Entry]:
     """Return the entries with their remarks."""
-    first = reader.record.suite.scenario[0].name
+    first = reader.record.suite.traffic[0].name
     limits = {target.name: target.limits for target in reader.record.targets}
     found = []
     for entry in entries:

@@ -24,6 +24,8 @@ LATENCY, START, ROUND, DEVICE = "latency", "start", "round", "device"
 
 `device` is there where the runtime times the device by its own events: time taken on it (ns).
 """
+INVOKE, HANDLER = "invoke", "handler"
+"""The window of a cold start's requests, first to last; and the array of what the handler took of each (ns)."""
 SLICES = "slices.npy"
 SLICE_COLUMNS = ("begin_ns", "end_ns", "cpu_ns", "delay_ns", "steal_ns", "kernel_ns")
 """Columns of the slices of a trial, int64: what the host did meanwhile; -1 where that is not known."""

@@ -154,6 +154,11 @@ def cold_folder(run: Path, cell: str, number: int) -> Path:
     return run / "cells" / cell / f"cold-{number:02d}"
 
 
+def start_folder(run: Path, cell: str, number: int) -> Path:
+    """Return the folder of a cell's cold start (`start-001` is number 0)."""
+    return run / "cells" / cell / f"start-{number + 1:03d}"
+
+
 def block_file(run: Path, block: int) -> Path:
     """Return the file of a block's record (`01.json` is block 0)."""
     return run / "blocks" / f"{block + 1:02d}.json"

@@ -138,4 +138,4 @@ class Blocks:
         target, speed = self._cells[name].target, self._prepared.cells[name].speed
         slowest = max((speed.load_s, speed.first_s, *speed.requests_s.values())) if speed else 0.0
         timeout_s = max(self._record.suite.budget.phase_timeout_s, _SLOW_FACTOR * slowest)
-        return Terms(self._folder, target.limits, target.python, timeout_s)
+        return Terms(self._folder, target.granted, target.python, timeout_s)

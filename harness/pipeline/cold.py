@@ -65,7 +65,7 @@ class FirstTrials:
             raise cannot_write(folder, error) from error
         job = self._jobs.cold(cell, prepared, 1, predict=self._predict and not known)
         timeout_s = max(FIRST_TIMEOUT_S, self._record.suite.budget.phase_timeout_s)
-        terms = Terms(self._folder, cell.target.limits, cell.target.python, timeout_s)
+        terms = Terms(self._folder, cell.target.granted, cell.target.python, timeout_s)
         outcome = run_job(self._places[cell.target.launcher], folder, job, terms, self._observer.tick)
         if cached is None or outcome.status != "ok":
             return outcome

@@ -85,7 +85,7 @@ def _write(ranked: RankedRun) -> None:
     write_json(folder / "ranking.json", ranking)
     table = ranking_table(ranking)
     write_whole(folder / "ranking.csv", lambda path: table.to_csv(path, index=False))
-    tidy = measurements(ranking, record.suite.scenario[0].name)
+    tidy = measurements(ranking, record.suite.traffic[0].name)
     write_whole(folder / "measurements.parquet", lambda path: tidy.to_parquet(path, index=False))
 
 

@@ -10,6 +10,7 @@ import msgspec
 from harness.analyse.reader import RunReader
 from harness.evidence.run import Cell, Prepared, PreparedCell, RunRecord, Speed
 from harness.pipeline import plan
+from harness.pipeline.starts import ROWS
 from harness.spec.metrics import PERCENTILES, split_key
 from harness.spec.policy import Policy, keys_of
 from harness.spec.scenario import Scenario
@@ -81,18 +82,19 @@ class Jobs:
 
     def cold(self, cell: Cell, prepared: PreparedCell, number: int, predict: bool) -> Trial:
         """Make the job of a cold trial: short windows, and the predictions of the dataset where they are asked for."""
-        short = [min(each.seconds, COLD_SECONDS) / each.seconds for each in self._suite.scenario]
+        short = [min(each.seconds, COLD_SECONDS) / each.seconds for each in self._suite.traffic]
         if _needs_energy(self._suite.policy, cell.target):
-            short[0] = ENERGY_S / self._suite.scenario[0].seconds
-        scenarios = tuple(map(_scaled, self._suite.scenario, short))
+            short[0] = ENERGY_S / self._suite.traffic[0].seconds
+        scenarios = tuple(map(_scaled, self._suite.traffic, short))
         job = self._trial(cell, prepared, scenarios)
-        return msgspec.structs.replace(job, predict=predict, sequence=number)
+        kept = ROWS if cell.target.lifecycle is not None and self._dataset is None else 0
+        return msgspec.structs.replace(job, predict=predict, sequence=number, keep_rows=kept)
 
     def trial(self, cell: Cell, prepared: PreparedCell, planned: plan.Planned, sizing: Sizing) -> Trial:
         """Make the job of a planned trial."""
-        others = [min(sizing.stretch[planned.cell], 1.0)] * (len(self._suite.scenario) - 1)
-        factors = [self._window_s(cell, prepared, sizing) / self._suite.scenario[0].seconds, *others]
-        scenarios = tuple(map(_scaled, self._suite.scenario, factors))
+        others = [min(sizing.stretch[planned.cell], 1.0)] * (len(self._suite.traffic) - 1)
+        factors = [self._window_s(cell, prepared, sizing) / self._suite.traffic[0].seconds, *others]
+        scenarios = tuple(map(_scaled, self._suite.traffic, factors))
         job = self._trial(cell, prepared, scenarios)
         turn = self.turn(cell, prepared, sizing)
         return msgspec.structs.replace(
@@ -106,7 +108,7 @@ class Jobs:
 
     def turn(self, cell: Cell, prepared: PreparedCell, sizing: Sizing) -> plan.Turn:
         """Return the turns of a cell's trial."""
-        typical_s = self._suite.scenario[0].seconds * sizing.typical
+        typical_s = self._suite.traffic[0].seconds * sizing.typical
         cost = self._cost(prepared)
         return plan.turn(self._window_s(cell, prepared, sizing), typical_s, cost.request_s, cost.least_s)
 
@@ -114,10 +116,10 @@ class Jobs:
         """Return the seconds of a cell's first window: two requests of a slow model at least, a turn under a quota."""
         cost = self._cost(prepared)
         least_s = max(plan.LEAST_REQUESTS * cost.request_s, cost.least_s)
-        return max(self._suite.scenario[0].seconds * sizing.stretch[cell.name], least_s)
+        return max(self._suite.traffic[0].seconds * sizing.stretch[cell.name], least_s)
 
     def _cost(self, prepared: PreparedCell) -> plan.Cost:
-        return cost_of(prepared.speed or Speed(), self._suite.scenario[0].name, 0, 0.0)
+        return cost_of(prepared.speed or Speed(), self._suite.traffic[0].name, 0, 0.0)
 
     def _trial(self, cell: Cell, prepared: PreparedCell, scenarios: tuple[Scenario, ...]) -> Trial:
         assert prepared.variant is not None, "a prepared cell has a variant"
@@ -142,7 +144,7 @@ def _scaled(scenario: Scenario, factor: float) -> Scenario:
 
 def _pinned(job: Trial, block: int) -> tuple[int, ...] | None:
     """Keep a cell of one thread to one CPU, another one in each block: CPUs of one machine are not alike."""
-    threads = job.target.options.get("intra_op_threads", job.target.limits.cpus)
+    threads = job.target.options.get("intra_op_threads", job.target.granted.cpus)
     if not isinstance(threads, int | float) or threads > 1:
         return None
     cpus = sorted(os.sched_getaffinity(0))
@@ -155,7 +157,7 @@ class Sizes:
     def __init__(self, record: RunRecord, prepared: Prepared, reader: RunReader) -> None:
         self._suite, self._prepared, self._reader = record.suite, prepared, reader
         self._wanted = plan.wanted_blocks(record.suite, record.quick)
-        self._windows, self._cold = windows_of(record.suite.scenario), needs_cold(record.suite.policy)
+        self._windows, self._cold = windows_of(record.suite.traffic), needs_cold(record.suite.policy)
         self._samples = samples_needed(highest_percentile(record.suite.policy))
         self.ready = [name for name, cell in prepared.cells.items() if cell.status == "ok"]
         costs = self._costs(self.ready, self._wanted)
@@ -188,7 +190,7 @@ class Sizes:
         self, names: Sequence[str], blocks: int, done: int = 0, needed: int | None = None
     ) -> dict[str, plan.Cost]:
         needed = needed or plan.requests_needed(self._samples, blocks)
-        first, setups = self._suite.scenario[0].name, self._setups(names, done)
+        first, setups = self._suite.traffic[0].name, self._setups(names, done)
         speeds = {name: self._prepared.cells[name].speed or Speed() for name in names}
         return {name: cost_of(speeds[name], first, needed, setups[name]) for name in names}
 

@@ -141,7 +141,7 @@ class Measuring:
 
     def _certified_broken(self, name: str, entry: Entry) -> tuple[str, None] | None:
         """Return a latency limit that every trial breaks and the samples certify to be broken."""
-        first = self._record.suite.scenario[0].name
+        first = self._record.suite.traffic[0].name
         trials = [trial for trial in self._reader.trials(name) if trial.block < self._done]
         for key, bound in bounds(self._policy).items():
             values = entry.trials.get(key, ())
@@ -201,7 +201,7 @@ class Measuring:
 
     def _requests(self, name: str) -> int:
         """Return how many requests of the first scenario a cell has in all."""
-        first = self._record.suite.scenario[0].name
+        first = self._record.suite.traffic[0].name
         return sum(window.samples for trial in self._reader.trials(name) for window in trial.windows(first)[-1:])
 
 

@@ -2,7 +2,7 @@
 
 from harness.score.records import Measure, Ranking, Row
 from harness.score.words import number, short_name, text_of
-from harness.spec.metrics import lookup
+from harness.spec.metrics import START_PERCENTILES, lookup
 from harness.spec.policy import Policy, keys_of
 
 _EXTRA = ("latency_p50_ms", "latency_p99_ms", "throughput_per_s", "memory_peak_mib")
@@ -79,7 +79,8 @@ def places(ranking: Ranking) -> int:
 
 def trials(row: Row) -> str:
     """Return the number of trials of the row; a dash where there are none."""
-    counts = [measure.trials for measure in row.metrics.values() if measure.basis in ("pooled", "within", "between")]
+    spread = ("pooled", "within", "between")
+    counts = [of.trials for key, of in row.metrics.items() if of.basis in spread and key not in START_PERCENTILES]
     return str(max(counts)) if counts else "–"
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from harness.analyse.reader import RunReader, open_run
 from harness.analyse.seconds import seconds_by_purpose
+from harness.analyse.waterfall import waterfall
 from harness.evidence.files import write_whole
 from harness.evidence.run import cells as all_cells
 from harness.evidence.run import read_prepared
@@ -15,8 +16,10 @@ from harness.report.decision import decide
 from harness.report.footprint import footprint_cells
 from harness.report.lists import host_lines, parity_line, policy_lines, target_line, variant_parts
 from harness.report.sections import host_noise, limits, time_spent
+from harness.report.waterfall import LEGEND as STARTS_LEGEND
+from harness.report.waterfall import starts_cells, waterfall_lines
 from harness.score.records import Ranking, Row
-from harness.score.words import text_of
+from harness.score.words import name_of, text_of
 from harness.spec.policy import Policy
 from harness.spec.variant import Variant
 
@@ -47,6 +50,7 @@ def report(ranked: RankedRun, seconds: Mapping[str, float] | None = None) -> str
         ranking_grid(ranking, ranked.policy),
         LEGEND,
         *_titled("## Footprint", _footprint(ranking)),
+        *_titled("## Cold starts", _starts(ranked)),
         "## Reasons",
         *(_row(row) for row in ranking.rows),
         "## Policy",
@@ -82,6 +86,18 @@ def _footprint(ranking: Ranking) -> str:
     """Return the rows by memory; nothing where none was measured."""
     heads, rows = footprint_cells(ranking)
     return grid(heads, rows) if any(row.metrics for row in ranking.rows) else ""
+
+
+def _starts(ranked: RankedRun) -> str:
+    """Return the rows with cold starts, and a picture of each; nothing where there are none."""
+    heads, rows = starts_cells(ranked.ranking)
+    lives = {target.name: target.lifecycle for target in ranked.record.targets}
+    pictures = [
+        f"`{name_of(row)}`:\n\n```text\n" + "\n".join(lines) + "\n```"
+        for row in ranked.ranking.rows
+        if (lines := waterfall_lines(waterfall(row.metrics, lives.get(row.target))))
+    ]
+    return "\n\n".join([grid(heads, rows), f"{STARTS_LEGEND}.", *pictures]) if rows else ""
 
 
 def ranking_grid(ranking: Ranking, policy: Policy) -> str:

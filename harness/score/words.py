@@ -5,9 +5,10 @@ from collections.abc import Iterable
 
 from harness.score.records import Entry, Measure, More, Row
 from harness.spec.diagnostics import Diagnostic
-from harness.spec.metrics import lookup, split_key
+from harness.spec.metrics import START_PERCENTILES, lookup, split_key
 
 _SHORT = {
+    **{key: key.removesuffix("_ms").replace("_", " ") for key in START_PERCENTILES},
     "latency_p50_ms": "p50",
     "latency_p90_ms": "p90",
     "latency_p95_ms": "p95",
@@ -37,6 +38,8 @@ _SHORT = {
 }
 _WORSE = (
     ("latency_", "slower"),
+    ("cold_", "slower to start"),
+    ("warm_invoke", "slower through the platform"),
     ("device_", "slower on the device"),
     ("load_", "slower to load"),
     ("first_inference_", "slower in the first inference"),

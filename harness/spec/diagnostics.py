@@ -46,6 +46,8 @@ CODES: dict[str, Code] = {
     # what to read with care
     "not_steady": Code("warning", "warm-up did not reach a steady state"),
     "emulated": Code("warning", "a part of a core stands for a slower core"),
+    "init_repeated": Code("warning", "INIT took longer than the platform allows and was repeated in the first request"),
+    "artefact_resident": Code("warning", "the artefact was in memory at cold starts, though evicted"),
     "disturbed": Code("warning", "slices that the host disturbed change a result"),
     "quality_unknown": Code("warning", "predictions cannot be compared with the labels"),
     "gpu_throttled": Code("warning", "the GPU's clocks were held down while windows were measured"),
@@ -86,6 +88,7 @@ CODES: dict[str, Code] = {
     "windows_shortened": Code("info", "windows were shortened to keep to the budget"),
     "other_policy": Code("info", "the ranking uses another policy than the race did"),
     "tails_unmeasured": Code("info", "the budget did not suffice for the finalists' p99.9"),
+    "not_emulated": Code("info", "what the emulation of a platform leaves out of a cold start, or adds for it"),
     "limit_not_enforced": Code("info", "a limit of a target that nothing on this machine could enforce"),
     "gpu_processes_unseen": Code("info", "NVML does not show the run's processes on the GPU"),
     "gpu_exclusive": Code("info", "a GPU takes one process at a time: its cells ran one after another, not in turns"),

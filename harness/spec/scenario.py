@@ -1,6 +1,6 @@
 """What every scenario has, and how a scenario's table becomes the parameters of its kind."""
 
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import msgspec
 
@@ -8,9 +8,13 @@ from harness.spec import plugins
 
 
 class Scenario:
-    """One kind of traffic with its parameters. A mix-in: a kind's parameters are a tagged struct that inherits it."""
+    """One kind of traffic with its parameters. A mix-in: a kind's parameters are a tagged struct that inherits it.
+
+    `in_trials`: trials run it. Cold starts need processes of their own.
+    """
 
     __slots__ = ()
+    in_trials: ClassVar[bool] = True
     name: str
     seconds: float
     max_samples: int

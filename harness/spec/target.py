@@ -1,12 +1,15 @@
 """A target: a place where a candidate could run. A claim about the world, with source and date."""
 
 from datetime import date
+from typing import Literal
 
 import msgspec
 
 from harness.spec.ranges import Count, NotNegative, PeriodMs, Positive, PositiveFraction
 
 Option = str | int | float | bool
+INSTANCES = ("function", "container")
+"""The launchers that start instances: places whose processes start cold."""
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -34,6 +37,26 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
         return None if self.cpus is None else self.cpus * self.cpu_scale
 
 
+class Lifecycle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How instances of a place start and serve: what memory buys, what INIT may take, what the emulation leaves out.
+
+    `mib_per_cpu`: memory buys CPU time, `limits.memory_mib / mib_per_cpu` of it. `init_cpus` is the CPU time per time
+    until the instance is ready, where it is not that of `limits`. INIT may take `init_s`: a function's is then ended
+    and repeated within the first request; a container has failed. A request, with such a repeated INIT, may take
+    `timeout_s`. `storage`: whether a start finds the artefact's pages in memory ("warm") or has to read them ("cold").
+    `elsewhere_ms` is added to each cold start for what happens before the process is started (placement, pulling an
+    image, booting a micro-VM), none of which is emulated; `elsewhere_source` says who measured it.
+    """
+
+    mib_per_cpu: Positive | None = None
+    init_cpus: Positive | None = None
+    init_s: Positive = 10.0
+    timeout_s: Positive = 30.0
+    storage: Literal["cold", "warm"] = "cold"
+    elsewhere_ms: NotNegative = 0.0
+    elsewhere_source: str = ""
+
+
 class HourlyPrice(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="hourly", tag_field="model"
 ):
@@ -48,7 +71,8 @@ class HourlyPrice(
 class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Runtime + device + precision + launcher + limits + price. `name` is the file's stem.
 
-    `options` are for the runtime, `conversion` for the conversions that make what this target loads.
+    `options` are for the runtime, `conversion` for the conversions that make what this target loads. `lifecycle` is
+    there where the launcher starts instances (`INSTANCES`).
     """
 
     name: str = ""
@@ -59,6 +83,15 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     launcher: str = "process"
     python: str | None = None
     limits: Limits = Limits()
+    lifecycle: Lifecycle | None = None
     options: dict[str, Option] = {}
     conversion: dict[str, Option] = {}
     price: HourlyPrice | None = None
+
+    @property
+    def granted(self) -> Limits:
+        """The limits that hold: with the CPU time that memory buys, where it buys some."""
+        per_cpu = self.lifecycle.mib_per_cpu if self.lifecycle is not None else None
+        if per_cpu is None or self.limits.memory_mib is None:
+            return self.limits
+        return msgspec.structs.replace(self.limits, cpus=self.limits.memory_mib / per_cpu)

@@ -81,6 +81,7 @@ class Trial(_Job, frozen=True, kw_only=True, tag="trial"):
     Paths are relative to the staging root. A window is a number of turns of `turn_s` seconds each. `fresh`: the process
     is to be a new interpreter, not a fork of one that imported the runtime. `cpus`: the CPUs
     that it may use (None: all that it is given). `slower` adds this fraction of work to each inference (a control).
+    `keep_rows`: of synthetic inputs so many rows are left in the folder, for jobs that send them.
     """
 
     candidate: Candidate
@@ -98,7 +99,28 @@ class Trial(_Job, frozen=True, kw_only=True, tag="trial"):
     turn_s: float = 0.025
     cpus: tuple[int, ...] | None = None
     slower: float = 0.0
+    keep_rows: int = 0
     warm_up: WarmUpRule = WarmUpRule()
+
+
+class ColdStart(_Job, frozen=True, kw_only=True, tag="cold_start"):
+    """Start one instance of a cell, send it up to `requests` requests of one row each, and end it.
+
+    `rows` is a folder of arrays, rows in front: request j of start n has row `n * requests + j`. Behind the second
+    request it goes on for `seconds` at most. `entry` is where the runtime's plug-in is (`module:object`): looking it
+    up would be part of the start. `block` is the number of the start, from 0.
+    """
+
+    candidate: Candidate
+    target: Target
+    variant: Variant
+    entry: str
+    rows: str
+    requests: int = 10
+    seconds: float = 0.5
+    seed: int = 0
+    block: int = 0
+    cpus: tuple[int, ...] | None = None
 
 
 class CheckTarget(_Job, frozen=True, kw_only=True, tag="check_target"):
@@ -139,7 +161,7 @@ class Describe(_Job, frozen=True, kw_only=True, tag="describe"):
     target: Target
 
 
-Job = Trial | CheckTarget | MakeDataset | Convert | Describe
+Job = Trial | ColdStart | CheckTarget | MakeDataset | Convert | Describe
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,6 +191,34 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     uncounted: int = 0
     ended_by: Literal["turns", "time", "samples"] = "turns"
     device_timed: bool = False
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How one instance started, in ns: each phase begins where the one before it ends, and they add up to `total_ns`.
+
+    From the start of the process until the interpreter runs, until the runtime is imported, until the model is loaded,
+    until the first response is there. `lost_ns` was spent before that on `inits - 1` INITs that were ended because they
+    took too long. `init_ns` is from the start of the process until it is ready for a request. `second_ns` is the second
+    request, from sending it. `resident` is the fraction of the artefact that was in memory at the start; None where
+    that is not known, or there is no file. `own_ns` is left out of all that: importing the harness's own modules, which
+    no function that somebody deploys would do.
+    """
+
+    own_ns: int
+    interpreter_ns: int
+    imports_ns: int
+    load_ns: int
+    first_ns: int
+    second_ns: int
+    init_ns: int
+    lost_ns: int = 0
+    inits: int = 1
+    resident: float | None = None
+
+    @property
+    def total_ns(self) -> int:
+        """From the start of the (first) process until the first response."""
+        return self.lost_ns + self.interpreter_ns + self.imports_ns + self.load_ns + self.first_ns
 
 
 class SchedulingCounters(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -230,7 +280,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `pids` are the processes that are measured. `fresh`: it was a new interpreter, not a fork of one. `spent` is where
     the child's time went (ns by purpose), from `begin_ns` (CLOCK_MONOTONIC) on. A check says which `formats` the
-    runtime loads, and which `precisions` of them run in the target's. The launcher adds `launched` at the end.
+    runtime loads, and which `precisions` of them run in the target's. A cold start says how the instance `started`.
+    The launcher adds `launched` at the end.
     """
 
     status: Literal["ok", "failed", "unavailable", "invalid"]
@@ -253,6 +304,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     formats: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
     parity: ParityReport | None = None
+    started: Started | None = None
     inputs: tuple[Input, ...] = ()
     digests: dict[str, str] = {}
     duration_ns: int = 0

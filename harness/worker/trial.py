@@ -58,13 +58,14 @@ def run_trial(job: Trial, folder: Path, log: EventLog, turns: Turns, fresh: bool
         with quiet_gc():
             for scenario in job.scenarios:
                 kind(scenario).execute(scenario, bench)
+        kept = {f"inputs/{name}.npy": array[: job.keep_rows] for name, array in arrays.items() if job.keep_rows}
         memory = _used(loaded.memory, bench.inputs_bytes, job.resources.group)
         files = _end(job, folder, log, ledger, bench, session, arrays)
     ledger.begin("waiting")
     log.mark("close")
     turns.finish()
     ledger.begin("write")
-    files |= bench.write(folder)
+    files |= bench.write(folder) | {file: save_array(folder / file, array) for file, array in kept.items()}
     ledger.begin("")
     return Outcome(
         status="ok",

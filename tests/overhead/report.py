@@ -12,6 +12,7 @@ from pathlib import Path
 
 from edge import fidelity_of_edge
 from figure import Figure, text
+from function_starts import function_starts
 from loop import fidelity, large_analysis, parent_cpu, recording
 from rounds import fidelity_in_rounds, fidelity_of_threads
 from runs import digits, sizes, slow_models
@@ -29,6 +30,7 @@ FIGURES: dict[str, Callable[[Path], list[Figure]]] = {
     "handover": handover,
     "starts": starts,
     "limits": limited_starts,
+    "functions": function_starts,
     "rounds": fidelity_in_rounds,
     "threads": fidelity_of_threads,
     "twins": twins,
