@@ -85,6 +85,8 @@ def edited(path: Path, **fields: object) -> None:
         (lambda run: (run / "run.json").write_bytes(b"\x00\xff"), r"run\.json: cannot be read"),
         (lambda run: (run / "prepare.json").write_text("[]"), r"prepare\.json: cannot be read"),
         (lambda run: edited(run / "ranking.json", rows=[{"candidate": "x"}]), r"ranking\.json: cannot be read"),
+        (lambda run: edited(run / "run.json", schema="harness/run/99"), r"run\.json: was written by a newer version"),
+        (lambda run: edited(run / "ranking.json", schema="harness/ranking/99"), "written by a newer version"),
     ],
 )
 def test_a_half_copied_or_edited_run_is_named(root, harm, named):
