@@ -140,8 +140,9 @@ def _gone(variant: Variant, folder: Path) -> str:
     try:
         artefacts.refuse_changed(variant, folder)
     except SpecError:
-        what = variant.builder or variant.path
-        return f"{what} has changed since, and of a builder the base keeps no copy"
+        if variant.path is None:
+            return f"the code of {variant.builder} has changed since, and a run keeps no copy of code"
+        return f"{variant.path} has changed since: its original, which it is a link to, was written over"
     return ""
 
 
