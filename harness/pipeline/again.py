@@ -36,7 +36,8 @@ from harness.spec.wire import Outcome
 
 BASELINE = ".baseline"
 """What the base's candidates and targets are called by, beside the new ones."""
-BLOCKS = 12
+BLOCKS = 24
+"""How many blocks suspects are measured in, if the budget buys them: 5 % is then found where trials differ by 3 %."""
 _NOT_RUN = PreparedCell(status="skipped", why="not one of the rows to measure again")
 _NOT_COMPARED = ("name", "description", "price")
 
