@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.output import REGRESSION, RESULTS, Out, console, say, shown
+from harness.cli.output import INTERRUPTED, REGRESSION, RESULTS, Out, console, say, shown
 from harness.errors import SpecError
 
 if TYPE_CHECKING:
@@ -113,8 +113,12 @@ def compared(
     terms = terms._replace(
         budget_s=terms.budget_s or sides.new.record.suite.budget.seconds, python=terms.python or python
     )
-    with observer(to) as watching:
-        return confirm(found, sides, asked, terms, watching, everything)
+    try:
+        with observer(to) as watching:
+            return confirm(found, sides, asked, terms, watching, everything)
+    except KeyboardInterrupt:
+        say(to, f"stopped before suspects were judged; again with: harness compare … {shown(new)} --confirm")
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _bases(names: Sequence[str], new: Path, out: Path) -> tuple[list[Path], str | None]:

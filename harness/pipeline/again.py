@@ -67,6 +67,11 @@ class _Pair(NamedTuple):
     new: Cell
     base: Cell | None
 
+    @property
+    def both(self) -> tuple[Cell, ...]:
+        """Both cells, or the one there is."""
+        return (self.new,) if self.base is None else (self.new, self.base)
+
 
 def measure_again(
     base: Side,
@@ -83,11 +88,11 @@ def measure_again(
     """
     notes: list[Diagnostic] = []
     pairs = [_paired(base, new, row, terms.python, notes) for row in rows]
-    folder = new_folder(new.folder / "again", new.record.suite.name)
-    record = _record(new.record, folder.name, pairs, keys, terms)
-    write_json(folder / "run.json", record)
-    places = places or launchers(target.launcher for target in record.targets)
-    with held(places, str(folder)) as ready:
+    places = places or launchers(cell.target.launcher for pair in pairs for cell in pair.both)
+    with held(places, f"{new.folder}: again") as ready:
+        folder = new_folder(new.folder / "again", new.record.suite.name)
+        record = _record(new.record, folder.name, pairs, keys, terms)
+        write_json(folder / "run.json", record)
         _stage(base, new, folder)
         prepared = _prepare(folder, record, _sources(base, new, pairs), observer, ready)
         write_json(folder / "prepare.json", prepared)
@@ -156,7 +161,7 @@ def _told(target: Target) -> dict[str, object]:
 
 def _record(new: RunRecord, name: str, pairs: Sequence[_Pair], keys: Sequence[str], terms: Terms) -> RunRecord:
     """Make the record of a run of these rows and their partners."""
-    both = [cell for pair in pairs for cell in (pair.new, pair.base) if cell is not None]
+    both = [cell for pair in pairs for cell in pair.both]
     candidates = {cell.candidate.name: cell.candidate for cell in both}
     targets = {cell.target.name: cell.target for cell in both}
     budget = msgspec.structs.replace(

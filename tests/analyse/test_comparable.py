@@ -38,7 +38,8 @@ def texts(diagnostics):
 
 
 def test_the_same_place_forbids_nothing(tmp_path):
-    base, new = side(tmp_path / "a"), side(tmp_path / "b")
+    """Which CPU a block was given is no difference."""
+    base, new = (side(tmp_path / cpu, limits={"cpus": f"CPU {cpu} of 8 (cpuset)"}) for cpu in "12")
     assert forbidding(base, new) == []
     assert [code for code, _ in texts(said(base, new))] == ["host_speed"]
 

@@ -83,6 +83,9 @@ def test_a_file_that_was_cut_off_is_left_out_and_named(tmp_path):
     found = history(tmp_path)
     assert len(found.runs) == 3 and [each.parent for each in found.damaged] == made[2:4]
     assert "damaged" in said(found)
+    path.write_bytes(b"PAR1" + bytes(200) + b"PAR1")  # whole, as far as its ends tell
+    found = history(tmp_path)
+    assert len(found.runs) == 3 and {each.parent for each in found.damaged} == {*made[2:4]}
 
 
 @pytest.mark.parametrize(
