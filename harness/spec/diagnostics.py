@@ -87,6 +87,7 @@ CODES: dict[str, Code] = {
     "other_policy": Code("info", "the ranking uses another policy than the race did"),
     "tails_unmeasured": Code("info", "the budget did not suffice for the finalists' p99.9"),
     "limit_not_enforced": Code("info", "a limit of a target that nothing on this machine could enforce"),
+    "gpu_trial_repeated": Code("info", "a trial in which the GPU was disturbed was measured once more"),
     "gpu_processes_unseen": Code("info", "NVML does not show the run's processes on the GPU"),
     "gpu_exclusive": Code("info", "a GPU takes one process at a time: its cells ran one after another, not in turns"),
     "utilisation_assumed": Code("info", "the utilisation that cost assumes"),
