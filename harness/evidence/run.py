@@ -87,11 +87,15 @@ class PreparedCell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`prepare.json`: the cells as they can be run here, and the dataset's folder with the digest of each split."""
+    """`prepare.json`: the cells as they can be run here, and the dataset's folder with the digest of each split.
+
+    `candidates` are the digests of the candidates' own artefacts, as far as a target could use them.
+    """
 
     cells: dict[str, PreparedCell]
     dataset: str | None = None
     digests: dict[str, str] = {}
+    candidates: dict[str, str] = {}
     spent_s: float = 0.0
     schema: str = "harness/prepare/3"
 

@@ -97,7 +97,12 @@ class ProcessLauncher:
             raise cannot_write(folder, error) from error
         started = Started(time.monotonic_ns(), oom_kills(), group)
         launched = Launched(
-            launcher=self.name, wall_ns=0, begin_ns=started.begin_ns, host=self._host, resources=job.resources
+            launcher=self.name,
+            wall_ns=0,
+            begin_ns=started.begin_ns,
+            began_unix_ns=time.time_ns(),
+            host=self._host,
+            resources=job.resources,
         )
         with log:
             try:

@@ -108,6 +108,21 @@ CODES: dict[str, Code] = {
     "run_noise": Code("info", "what the noise from run to run is known from"),
     "measured_alone": Code("info", "why a suspect could not be measured side by side with the base"),
     "side_by_side": Code("info", "suspects were measured side by side with the base; what that cannot see"),
+    # what `harness verify` finds: "error": the record does not hold
+    "file_changed": Code("error", "a file has another content than when the decision was made"),
+    "file_missing": Code("error", "a file that the decision rests on is not there"),
+    "file_added": Code("error", "a file is there that was not when the decision was made"),
+    "file_unreadable": Code("error", "a file that the decision rests on cannot be read"),
+    "record_damaged": Code("error", "the decision's record is not as the program writes it"),
+    "record_differs": Code("error", "the record says something else than the evidence"),
+    "ranking_differs": Code("error", "the evidence gives another ranking than the record"),
+    "not_derivable": Code("error", "no ranking can be derived from the evidence as it stands"),
+    "approval_stale": Code("error", "an approval is for another decision than the record's"),
+    "signature_wrong": Code("error", "the signature is not of this record by this key"),
+    "signature_missing": Code("error", "a key was given, and the record is not signed"),
+    "signature_unchecked": Code("info", "the record is signed; no key was given to check it with"),
+    "signature_good": Code("info", "the signature is of this record, by the key given"),
+    "decided_by_other": Code("info", "another version of the program or its libraries made the decision"),
 }
 
 

@@ -1,7 +1,8 @@
 """Plug-ins by name, from entry-point groups. Listing names imports nothing; only what is named is loaded.
 
 Groups: `harness.formats`, `harness.metrics`, `harness.scenarios`, `harness.conversions`, `harness.runtimes`,
-`harness.probes`, `harness.launchers`. Built-ins are registered in the same way as third parties' plug-ins.
+`harness.probes`, `harness.launchers`, `harness.exporters`. Built-ins are registered in the same way as third parties'
+plug-ins.
 """
 
 import re

@@ -212,12 +212,14 @@ class ProbeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 class Launched(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the launcher knows of a job: wall time (ns), the host it ran on, what was granted, what was watched.
 
-    `begin_ns` is when it was started (CLOCK_MONOTONIC), for a fork before its template was ready.
+    `begin_ns` is when it was started (CLOCK_MONOTONIC), for a fork before its template was ready; `began_unix_ns` is
+    the same moment by the calendar's clock (ns since 1970), None in older evidence.
     """
 
     launcher: str
     wall_ns: int
     begin_ns: int = 0
+    began_unix_ns: int | None = None
     host: dict[str, Fact] = {}
     resources: Resources = Resources()
     probes: dict[str, ProbeRecord] = {}
