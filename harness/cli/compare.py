@@ -48,7 +48,8 @@ def compare(
         bool, typer.Option("--everything", help="With --confirm: measure all rows again, not only suspects.")
     ] = False,
     budget: Annotated[
-        str | None, typer.Option("--budget", help="How long to measure again; default: as long as the run.")
+        str | None,
+        typer.Option("--budget", help="Most time for that; default: four times the run's budget."),
     ] = None,
     baseline_python: Annotated[
         str | None, typer.Option("--baseline-python", help="Interpreter with the base's harness and runtimes.")
@@ -99,6 +100,7 @@ def compared(
     out: Path,
 ) -> Comparison:
     """Compare, and measure suspects again where that is asked for."""
+    from harness.pipeline.again import BUDGETS
     from harness.pipeline.compare import compare as compare_runs
     from harness.pipeline.compare import confirm, read_sides, within
     from harness.report.progress import observer
@@ -111,7 +113,7 @@ def compared(
     if terms is None:
         return found
     terms = terms._replace(
-        budget_s=terms.budget_s or sides.new.record.suite.budget.seconds, python=terms.python or python
+        budget_s=terms.budget_s or BUDGETS * sides.new.record.suite.budget.seconds, python=terms.python or python
     )
     try:
         with observer(to) as watching:

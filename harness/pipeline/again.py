@@ -16,14 +16,16 @@ from typing import NamedTuple
 import msgspec
 
 from harness import __version__
+from harness.analyse.reader import RunReader
 from harness.analyse.sides import Side
 from harness.errors import SpecError
 from harness.evidence.files import cannot_write, write_json
 from harness.evidence.run import Cell, Prepared, PreparedCell, RunRecord, cells, new_folder
 from harness.launch.base import Launchers, held, launchers
-from harness.pipeline import artefacts
+from harness.pipeline import artefacts, plan
 from harness.pipeline.cold import FirstTrials
 from harness.pipeline.conclude import conclude
+from harness.pipeline.jobs import Sizes
 from harness.pipeline.measure import measure
 from harness.pipeline.prepare import Preparation
 from harness.pipeline.progress import Observer
@@ -36,8 +38,10 @@ from harness.spec.wire import Outcome
 
 BASELINE = ".baseline"
 """What the base's candidates and targets are called by, beside the new ones."""
-BLOCKS = 24
-"""How many blocks suspects are measured in, if the budget buys them: 5 % is then found where trials differ by 3 %."""
+BLOCKS, FEWEST_BLOCKS = 24, 8
+"""How many blocks suspects are measured in, if the budget buys them; fewer than 8 find 5 % on quiet hosts only."""
+BUDGETS = 4.0
+"""How many times the budget of the run that may take, if nothing else is asked for."""
 _NOT_RUN = PreparedCell(status="skipped", why="not one of the rows to measure again")
 _NOT_COMPARED = ("name", "description", "price")
 
@@ -96,7 +100,8 @@ def measure_again(
         _stage(base, new, folder)
         prepared = _prepare(folder, record, _sources(base, new, pairs), observer, ready)
         write_json(folder / "prepare.json", prepared)
-        observer.say(f"measuring {len(rows)} rows again, in {terms.blocks} blocks at most")
+        record = _with_blocks(folder, record, prepared, terms)
+        observer.say(f"measuring {len(rows)} rows again, in {record.suite.budget.trials} blocks")
         measure(folder, record, prepared, observer, ready)
     conclude(folder)
     again = AgainRecord(
@@ -187,6 +192,19 @@ def _record(new: RunRecord, name: str, pairs: Sequence[_Pair], keys: Sequence[st
         controls=False,
         harness=__version__,
     )
+
+
+def _with_blocks(folder: Path, record: RunRecord, prepared: Prepared, terms: Terms) -> RunRecord:
+    """Let the budget buy blocks with windows of the suite's length: short ones hold few requests of slow models."""
+    reader = RunReader(folder, record, prepared)
+    reader.refresh()
+    block_s = Sizes(record, prepared, reader).wanted_s / plan.wanted_blocks(record.suite, record.quick)
+    affordable = int(terms.budget_s / block_s) if block_s > 0 else terms.blocks
+    blocks = max(min(FEWEST_BLOCKS, terms.blocks), min(terms.blocks, affordable))
+    budget = msgspec.structs.replace(record.suite.budget, trials=blocks, max_trials=blocks)
+    record = msgspec.structs.replace(record, suite=msgspec.structs.replace(record.suite, budget=budget))
+    write_json(folder / "run.json", record)
+    return record
 
 
 def _sources(base: Side, new: Side, pairs: Sequence[_Pair]) -> dict[str, PreparedCell]:

@@ -69,7 +69,7 @@ def test_a_slower_row_fails_where_that_is_asked_for(ran):
 def test_a_night(ran):
     """The baseline's interpreter makes every row comparable side by side; the slow row is told, and only that."""
     folder, _ = ran
-    done = harness(folder, "nightly", "mine.toml", "--budget", "8s")
+    done = harness(folder, "nightly", "mine.toml", "--budget", "8s", "--again", "8s")
     assert done.returncode == 4, done.stdout + done.stderr
     worse = [line for line in done.stdout.splitlines() if line.lstrip().startswith("worse")]
     assert worse and all("worse, confirmed" in line and "one@box" in line for line in worse)
@@ -117,6 +117,7 @@ def test_a_half_copied_run_is_named(ran):
         (["compare", "BASE", "latest", "--metric", "accuracy"], "--metric: accuracy: no row has it"),
         (["history", "nightly"], "no runs of suite 'nightly' (suites with runs: mine)"),
         (["nightly", "quick"], "no baseline of suite 'quick', only of mine"),
+        (["nightly", "mine.toml", "--again", "soon"], "--again: 'soon' is not a duration above 0"),
         (["baseline", "nothing"], "no run called 'nothing'"),
     ],
 )

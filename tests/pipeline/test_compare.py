@@ -165,6 +165,14 @@ def test_runs_that_cannot_be_read_are_named(suite, tmp_path):
         read_sides([base], half)
 
 
+def test_a_run_of_a_newer_schema_is_named(suite):
+    base, new = measured(suite, {"a": 1.0}), measured(suite, {"a": 1.0})
+    path = new / "run.json"
+    path.write_text(path.read_text().replace("harness/run/3", "harness/run/99"))
+    with pytest.raises(EvidenceError, match=r"run.json.*harness/run/99"):
+        read_sides([base], new)
+
+
 def test_a_row_that_fails_now_is_a_regression_of_its_own(suite):
     base, new = measured(suite, {"a": 1.0, "b": 1.0}), measured(suite, {"a": 1.0, "b": 'fail_at = "load"\n'})
     found = compared(base, new)[1]
