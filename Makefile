@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RESULTS ?= results
 SUITES ?= digits edge
+EXTRAS ?= onnx,torch# what a baseline's own interpreter has; onnx-gpu,torch where .venv has that
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
@@ -66,7 +67,8 @@ nightly: setup ## suite nightly against its stored baseline; a confirmed regress
 
 baseline: setup ## measure suite nightly five times on this machine, and keep that with a copy of this version
 	$(PYTHON) -m venv --clear $(RESULTS)/baseline/venv
-	$(RESULTS)/baseline/venv/bin/python -m pip install --quiet --constraint constraints.txt '.[onnx,torch]'
+	$(RESULTS)/baseline/venv/bin/python -m pip install --quiet --constraint constraints.txt '.[$(EXTRAS)]'
+	rm -rf $(RESULTS)/baseline/runs
 	for number in 1 2 3 4 5; do $(BIN)/harness run nightly --exhaustive --out $(RESULTS)/baseline/runs || exit $$?; done
 	$(BIN)/harness baseline $(RESULTS)/baseline/runs/*-nightly-* --out $(RESULTS) \
 		--python $(abspath $(RESULTS))/baseline/venv/bin/python --why '$(WHY)'

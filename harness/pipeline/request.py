@@ -51,11 +51,11 @@ class Request(NamedTuple):
     rows: Path | None = None
 
 
-def seconds(text: str) -> float:
+def seconds(text: str, option: str = "--budget") -> float:
     """Read a duration: `90s`, `2m`, `1h`, or plain seconds. Raises SpecError if it is none, or not above 0."""
     found = _DURATION.fullmatch(text.strip())
     if found is None or float(found["number"]) <= 0:
-        raise SpecError("--budget", f"'{text}' is not a duration above 0", "write 90s, 2m or 1h")
+        raise SpecError(option, f"'{text}' is not a duration above 0", "write 90s, 2m or 1h")
     return float(found["number"]) * _UNITS[found["unit"]]
 
 

@@ -15,6 +15,7 @@ from figure import Figure, text
 from function_starts import function_starts
 from loop import fidelity, large_analysis, parent_cpu, recording
 from openloop import arrivals, prediction
+from regressions import regressions
 from rounds import fidelity_in_rounds, fidelity_of_threads
 from runs import digits, sizes, slow_models
 from starts import command_line, limited_starts, starts
@@ -40,6 +41,7 @@ FIGURES: dict[str, Callable[[Path], list[Figure]]] = {
     "sizes": sizes,
     "arrivals": arrivals,
     "prediction": prediction,
+    "regressions": regressions,
 }
 
 
