@@ -2,10 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+RESULTS ?= results
+EXTRAS ?= onnx,torch# what a baseline's own interpreter has; onnx-gpu,torch where .venv has that
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench quick test check format overhead gpu selftest race-simulation decision-bench nightly clean
+.PHONY: help setup bench quick test check format overhead gpu selftest race-simulation decision-bench nightly baseline night-simulation clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -55,8 +57,20 @@ race-simulation: setup ## the race's error rate and saving, simulated
 decision-bench: setup ## the race against measuring everything, on real models
 	$(BIN)/python tests/overhead/decision_bench.py
 
-nightly: setup ## the whole suite, nothing dropped, strict
-	$(BIN)/harness run digits --exhaustive --budget 20m --strict --controls
+nightly: setup ## suite nightly against its stored baseline; a confirmed regression is error 4
+	$(BIN)/harness nightly --out $(RESULTS)
+
+baseline: setup ## measure suite nightly five times on this machine, and keep that with a copy of this version
+	$(PYTHON) -m venv --clear $(RESULTS)/baseline/venv
+	$(RESULTS)/baseline/venv/bin/python -m pip install --quiet --constraint constraints.txt '.[$(EXTRAS)]'
+	rm -rf $(RESULTS)/baseline/runs
+	for number in 1 2 3 4 5; do $(BIN)/harness run nightly --exhaustive --out $(RESULTS)/baseline/runs || exit $$?; done
+	$(BIN)/harness baseline $(RESULTS)/baseline/runs/*-nightly-* --out $(RESULTS) \
+		--python $(abspath $(RESULTS))/baseline/venv/bin/python --why '$(WHY)'
+	rm -rf $(RESULTS)/baseline/runs
+
+night-simulation: setup ## false alarms and misses of the nightly comparison, simulated
+	$(BIN)/python tests/stats/night_simulation.py
 
 clean: ## remove what was built (results stay)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

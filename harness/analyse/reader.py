@@ -1,7 +1,7 @@
 """All the evidence of a run, read once and kept up to date while the run goes on."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -84,6 +84,11 @@ class RunReader:
         """Whether the trial of a cell in a block has ended, and its files are whole."""
         self._read(self._trials[cell], trial_folder(self.folder, cell, block), block)
         return block in self._trials[cell]
+
+    def forget(self, cells: Iterable[str], block: int) -> None:
+        """Forget the trials of these cells in a block: they are to be measured again."""
+        for cell in cells:
+            self._trials[cell].pop(block, None)
 
     def seconds_of(self, cell: str, block: int) -> float | None:
         """Return the wall seconds of a trial that has ended, launch included; None when it has to be run."""

@@ -8,7 +8,22 @@ import sys
 
 import typer
 
-from harness.cli import doctor, export, init, rank, run, selftest, show, suites, targets, verify
+from harness.cli import (
+    baseline,
+    compare,
+    doctor,
+    export,
+    history,
+    init,
+    nightly,
+    rank,
+    run,
+    selftest,
+    show,
+    suites,
+    targets,
+    verify,
+)
 from harness.errors import HarnessError
 
 app = typer.Typer(
@@ -19,7 +34,9 @@ app = typer.Typer(
     help="Which model should serve, on which hardware, at what cost, and how sure are we?",
 )
 COMMANDS = (
-    *(run.run, rank.rank, show.show, targets.targets, suites.suites, doctor.doctor, selftest.selftest, init.init),
+    *(run.run, rank.rank, show.show),
+    *(compare.compare, baseline.baseline, nightly.nightly, history.history),
+    *(targets.targets, suites.suites, doctor.doctor, selftest.selftest, init.init),
     *(verify.verify, verify.approve, verify.sign, export.export),
 )
 for command in COMMANDS:

@@ -18,7 +18,7 @@ Out = Annotated[Path, typer.Option("--out", help="Where runs are kept.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, part of its name, or 'latest'.")]
 RESULTS = Path("results")
 INTERRUPTED = 130
-FAILED_CELLS, NOTHING_ELIGIBLE, UNVERIFIED = 5, 3, 6
+FAILED_CELLS, REGRESSION, NOTHING_ELIGIBLE, UNVERIFIED = 5, 4, 3, 6
 _WIDTH = 160
 
 

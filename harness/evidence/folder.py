@@ -179,10 +179,10 @@ def read_telemetry(folder: Path, probe: str) -> dict[str, Floats]:
     return dict(zip(head, np.array(table, dtype=np.float64).reshape(-1, len(head)).T, strict=True))
 
 
-def set_aside(folder: Path) -> None:
-    """Rename what an earlier attempt left to `<folder>.incomplete-N`. Raises OSError if it cannot be renamed."""
+def set_aside(folder: Path, what: str = "incomplete") -> None:
+    """Rename what an earlier attempt left to `<folder>.<what>-N`. Raises OSError if it cannot be renamed."""
     number = 1
-    while (aside := folder.with_name(f"{folder.name}.incomplete-{number}")).exists():
+    while (aside := folder.with_name(f"{folder.name}.{what}-{number}")).exists():
         number += 1
     if folder.exists():
         folder.rename(aside)

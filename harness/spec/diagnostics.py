@@ -87,6 +87,7 @@ CODES: dict[str, Code] = {
     "other_policy": Code("info", "the ranking uses another policy than the race did"),
     "tails_unmeasured": Code("info", "the budget did not suffice for the finalists' p99.9"),
     "limit_not_enforced": Code("info", "a limit of a target that nothing on this machine could enforce"),
+    "gpu_trial_repeated": Code("info", "a trial in which the GPU was disturbed was measured once more"),
     "gpu_processes_unseen": Code("info", "NVML does not show the run's processes on the GPU"),
     "gpu_exclusive": Code("info", "a GPU takes one process at a time: its cells ran one after another, not in turns"),
     "utilisation_assumed": Code("info", "the utilisation that cost assumes"),
@@ -96,6 +97,17 @@ CODES: dict[str, Code] = {
     "batch_left_out": Code(
         "info", "batch sizes were left out: a request takes too long, or more rows than the model takes"
     ),
+    # what a comparison of runs says
+    "host_differs": Code("warning", "two runs are compared by force, though their hosts, GPUs or limits differ"),
+    "suite_differs": Code("warning", "two runs are compared by force, though they did not measure the same"),
+    "versions_differ": Code("info", "versions of runtimes, drivers or systems differ between two runs"),
+    "variant_differs": Code("info", "the artefacts of rows differ between two runs"),
+    "target_differs": Code("info", "a target is defined in another way in two runs"),
+    "host_speed": Code("info", "how fast the host was in two runs, as the calibration kernel tells"),
+    "moved_together": Code("info", "most rows of a run moved the same way"),
+    "run_noise": Code("info", "what the noise from run to run is known from"),
+    "measured_alone": Code("info", "why a suspect could not be measured side by side with the base"),
+    "side_by_side": Code("info", "suspects were measured side by side with the base; what that cannot see"),
     # what `harness verify` finds: "error": the record does not hold
     "file_changed": Code("error", "a file has another content than when the decision was made"),
     "file_missing": Code("error", "a file that the decision rests on is not there"),

@@ -13,6 +13,7 @@ from pathlib import Path
 from edge import fidelity_of_edge
 from figure import Figure, text
 from loop import fidelity, large_analysis, parent_cpu, recording
+from regressions import regressions
 from rounds import fidelity_in_rounds, fidelity_of_threads
 from runs import digits, sizes, slow_models
 from starts import command_line, limited_starts, starts
@@ -35,6 +36,7 @@ FIGURES: dict[str, Callable[[Path], list[Figure]]] = {
     "digits": digits,
     "slow": slow_models,
     "sizes": sizes,
+    "regressions": regressions,
 }
 
 

@@ -262,8 +262,9 @@ def test_options_that_a_device_does_not_have_are_said(one_gpu, fields, said):
     assert TorchRuntime().unavailable(target(**fields)) == said
 
 
-def test_a_process_with_a_device_is_not_forked():
-    assert not TorchRuntime().forkable(target())
+def test_a_process_that_has_imported_torch_is_forked_and_one_that_compiles_is_not():
+    assert TorchRuntime().forkable(target()) and TorchRuntime().forkable(target(options={"mode": "graph"}))
+    assert not TorchRuntime().forkable(target(options={"mode": "compile"}))
 
 
 def test_a_precision_is_made_of_fp32_as_it_is_loaded():
