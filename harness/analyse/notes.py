@@ -6,6 +6,7 @@ from datetime import date
 from statistics import fmean
 
 from harness.analyse.devices import is_exclusive
+from harness.analyse.package_remarks import energy_unknown
 from harness.analyse.precision import precision_of
 from harness.analyse.reader import RunReader
 from harness.analyse.requests import disturbed_share
@@ -44,7 +45,8 @@ def notes_of(reader: RunReader, race: RaceRecord, policy: Policy | None) -> list
             f"ranked by another policy than the race was run by; {', '.join(names)} had left that race before its end"
         )
         notes.append(diagnostic("other_policy", text, cells=[*names]))
-    own = [*_limits(reader), *_money(reader), *_host(reader), *_exclusive(reader), *_instructions(reader)]
+    asked = energy_unknown(reader, policy or reader.record.suite.policy)
+    own = [*_limits(reader), *asked, *_money(reader), *_host(reader), *_exclusive(reader), *_instructions(reader)]
     return [*notes, *race.notes, *own, *reader.notes()]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from harness.analyse.device_remarks import device_remarks
 from harness.analyse.disturbance import disturbance
+from harness.analyse.package_remarks import package_remarks
 from harness.analyse.reader import RunReader
 from harness.analyse.trials import TrialMetrics, bounds, certificate
 from harness.score.records import Entry
@@ -32,7 +33,8 @@ def remarked(entries: Sequence[Entry], reader: RunReader, policy: Policy) -> lis
     for entry in entries:
         trials, cold = reader.trials(name_of(entry)), reader.cold(name_of(entry))
         said = _remarked(entry, trials, policy, first, limits[entry.target])
-        found.append(_added(said, device_remarks(trials, cold)) if entry.status in _HAS_NUMBERS else said)
+        beside = [*device_remarks(trials, cold), *package_remarks(cold)]
+        found.append(_added(said, beside) if entry.status in _HAS_NUMBERS else said)
     return found
 
 
