@@ -7,6 +7,7 @@ from statistics import fmean
 
 from harness.analyse.devices import is_exclusive
 from harness.analyse.fleet import users_of
+from harness.analyse.package_remarks import energy_unknown
 from harness.analyse.precision import precision_of
 from harness.analyse.reader import RunReader
 from harness.analyse.requests import disturbed_share
@@ -51,7 +52,8 @@ def notes_of(reader: RunReader, race: RaceRecord, policy: Policy | None) -> list
             f"ranked by another policy than the race was run by; {', '.join(names)} had left that race before its end"
         )
         notes.append(diagnostic("other_policy", text, cells=[*names]))
-    own = [*_limits(reader), *_not_emulated(reader), *_money(reader), *_host(reader), *_exclusive(reader)]
+    asked = energy_unknown(reader, policy or reader.record.suite.policy)
+    own = [*_limits(reader), *_not_emulated(reader), *asked, *_money(reader), *_host(reader), *_exclusive(reader)]
     own += [*_users(reader), *traffic_notes(reader), *_instructions(reader)]
     return [*notes, *race.notes, *own, *reader.notes()]
 

@@ -9,6 +9,7 @@ import numpy as np
 from harness.analyse.device_remarks import device_remarks
 from harness.analyse.disturbance import disturbance
 from harness.analyse.fleet import users_of
+from harness.analyse.package_remarks import package_remarks
 from harness.analyse.provisioned import provisioned_remark
 from harness.analyse.reader import RunReader
 from harness.analyse.trials import TrialMetrics, bounds, certificate
@@ -34,10 +35,8 @@ def remarked(entries: Sequence[Entry], reader: RunReader, policy: Policy) -> lis
     for entry in entries:
         cell, trials, cold = by_name[name_of(entry)], reader.trials(name_of(entry)), reader.cold(name_of(entry))
         said = _remarked(entry, trials, policy, first, cell.target.limits)
-        more = (
-            (*device_remarks(trials, cold), *_provisioned(cell, trials, reader)) if said.status in _HAS_NUMBERS else ()
-        )
-        found.append(_added(said, more))
+        beside = [*device_remarks(trials, cold), *package_remarks(cold), *_provisioned(cell, trials, reader)]
+        found.append(_added(said, beside) if entry.status in _HAS_NUMBERS else said)
     return found
 
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from harness.analyse.devices import OnGpu, on_gpu
+from harness.analyse.devices import Inference, OnGpu, on_gpu
+from harness.analyse.packages import on_packages
 from harness.errors import EvidenceError, SpecError
 from harness.evidence.files import read_array
 from harness.evidence.folder import (
@@ -49,6 +50,7 @@ class TrialMetrics(NamedTuple):
     warnings: tuple[Diagnostic, ...]
     folder: Path
     gpu: OnGpu = OnGpu()
+    package: Inference | None = None
 
     def windows(self, scenario: str) -> list[Window]:
         """Return the windows of a scenario."""
@@ -112,7 +114,8 @@ def read_cold(folder: Path, number: int) -> TrialMetrics | None:
     outcome = read_outcome(folder)
     if outcome is None:
         return None
-    return TrialMetrics(number, outcome, {}, {}, {}, {}, (), folder, on_gpu(folder, outcome, alone=True))
+    gpu, package = on_gpu(folder, outcome, alone=True), on_packages(folder, outcome)
+    return TrialMetrics(number, outcome, {}, {}, {}, {}, (), folder, gpu, package)
 
 
 def _add_scenario(trial: TrialMetrics, scenario: Scenario, prefix: str) -> tuple[Diagnostic, ...]:

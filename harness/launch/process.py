@@ -95,7 +95,7 @@ class ProcessLauncher:
             log = (folder / "worker.log").open("ab", buffering=0)
         except OSError as error:
             raise cannot_write(folder, error) from error
-        started = Started(time.monotonic_ns(), oom_kills(), group)
+        started = Started(time.monotonic_ns(), oom_kills(), group, alone=terms.turns is None)
         launched = Launched(
             launcher=self.name,
             wall_ns=0,

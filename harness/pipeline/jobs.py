@@ -26,8 +26,9 @@ FORKED_S, STARTED_S = 0.15, 0.5
 CONTROLS_FRACTION = 0.12
 """The part of the budget that controls may take."""
 _WORTH = 0.5
-ENERGY_S = 6.0
-"""How long a cold trial's first window lasts on a GPU whose energy the policy asks for: 50 updates of its counter."""
+ENERGY_S, PACKAGE_ENERGY_S = 6.0, 1.5
+"""How long a cold trial's first window lasts where the policy asks for energy, on a GPU and on a CPU: 50 updates of the
+counter, and more, as it is read."""
 _COLD_KEYS = ("load_", "first_inference_", "memory_", "energy_")
 
 
@@ -47,9 +48,11 @@ def needs_cold(policy: Policy) -> bool:
     return any(split_key(key)[1].startswith(_COLD_KEYS) for key in keys_of(policy))
 
 
-def _needs_energy(policy: Policy, target: Target) -> bool:
-    """Whether a cold trial is to last long enough for the energy counter of the target's device."""
-    return target.device != "cpu" and any(split_key(key)[1].startswith("energy_") for key in keys_of(policy))
+def _energy_s(policy: Policy, target: Target) -> float | None:
+    """Return how long a cold trial is to last for the target's energy counter; None where energy is not asked for."""
+    if not any(split_key(key)[1].startswith("energy_") for key in keys_of(policy)):
+        return None
+    return PACKAGE_ENERGY_S if target.device == "cpu" else ENERGY_S
 
 
 def windows_of(scenarios: Sequence[Scenario]) -> plan.Windows:
@@ -87,8 +90,8 @@ class Jobs:
     def cold(self, cell: Cell, prepared: PreparedCell, number: int, predict: bool) -> Trial:
         """Make the job of a cold trial: short windows, and the predictions of the dataset where they are asked for."""
         short = [min(each.seconds, COLD_SECONDS) / each.seconds for each in self._suite.traffic]
-        if _needs_energy(self._suite.policy, cell.target):
-            short[0] = ENERGY_S / self._suite.traffic[0].seconds
+        if (energy_s := _energy_s(self._suite.policy, cell.target)) is not None:
+            short[0] = energy_s / self._suite.traffic[0].seconds
         scenarios = tuple(map(_scaled, self._suite.traffic, short))
         job = self._trial(cell, prepared, scenarios)
         kept = ROWS if cell.target.lifecycle is not None and self._dataset is None else 0

@@ -56,6 +56,7 @@ CODES: dict[str, Code] = {
     "gpu_shared": Code("warning", "processes of others used the GPU while windows were measured"),
     "gpu_clock_changed": Code("warning", "the clock of the busy GPU changed within a trial"),
     "gpu_energy_doubtful": Code("warning", "the GPU's energy counter and its integrated power do not agree"),
+    "package_energy_shared": Code("warning", "a row's energy by RAPL has much of what other processes took in it"),
     "winner_flagged": Code("warning", "a row that may be the best has warnings"),
     "evidence_damaged": Code("warning", "evidence that cannot be read was not used"),
     # what a variant is, beside the candidate in fp32
@@ -92,6 +93,8 @@ CODES: dict[str, Code] = {
     "tails_unmeasured": Code("info", "the budget did not suffice for the finalists' p99.9"),
     "not_emulated": Code("info", "what the emulation of a platform leaves out of a cold start, or adds for it"),
     "limit_not_enforced": Code("info", "a limit of a target that nothing on this machine could enforce"),
+    "package_energy": Code("info", "what a row's energy by RAPL comprises"),
+    "energy_unknown": Code("info", "why the energy of cells on the CPU is not known, which the policy asks for"),
     "gpu_trial_repeated": Code("info", "a trial in which the GPU was disturbed was measured once more"),
     "gpu_processes_unseen": Code("info", "NVML does not show the run's processes on the GPU"),
     "gpu_exclusive": Code("info", "a GPU takes one process at a time: its cells ran one after another, not in turns"),

@@ -99,7 +99,14 @@ _METRICS = (
     Metric(
         "gpu_utilisation", "", "none", "linear", "cell", "share of time in which any kernel ran, as NVML samples it"
     ),
-    Metric("energy_per_inference_mj", "mJ", "lower", "log", "cell", "the GPU's energy counter ÷ inferences, kept busy"),
+    Metric(
+        "energy_per_inference_mj",
+        "mJ",
+        "lower",
+        "log",
+        "cell",
+        "counted energy ÷ inferences, kept busy: of the GPU, or of all CPU packages (RAPL)",
+    ),
     Metric("artefact_mib", "MiB", "lower", "log", "cell", "size on disk of the artefact that ran"),
     Metric("accuracy", "", "higher", "linear", "cell", "fraction of dataset rows whose top-1 class is the label"),
     Metric("rmse", "", "lower", "log", "cell", "root mean squared error against the labels"),
