@@ -62,6 +62,14 @@ NAMES = [
         "scenario: one and two are both cold starts (leave out one of them)",
     ),
     (
+        lambda suite: suite["scenario"].extend({"name": n, "kind": "fleet", "rate_per_s": 1} for n in ("one", "two")),
+        "scenario: one and two are both users of a fleet (leave out one of them)",
+    ),
+    (
+        lambda suite: suite["scenario"].append({"name": "users", "kind": "fleet"}),
+        "scenario[2].rate_per_s: missing; give requests per second, or a 'trace'",
+    ),
+    (
         lambda suite: suite["scenario"].append({"name": "cold", "kind": "cold_start", "requests": 1}),
         "scenario[2].requests: a start is measured by its first two requests; give 2 or more",
     ),
