@@ -6,12 +6,10 @@ from typing import NamedTuple
 
 from harness.score.estimate import Estimate, degrees, saturation, standard_error, t_cdf, variances, why_unknown
 from harness.score.records import Entry, Measure, More
-from harness.score.settle import of_starts, to_bound, to_judge
+from harness.score.settle import to_bound, to_judge
 from harness.score.words import against, amount, chance, needs, short_name
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.policy import Limit, Policy
-
-_FEW_STARTS = "is not bounded by so few cold starts: give their scenario more samples, and more requests"
 
 
 class Question(NamedTuple):
@@ -128,8 +126,7 @@ def _question(found: Estimate, measure: Measure, key: str, limit: Limit, confide
 
 def _unbounded(measure: Measure, key: str) -> Question:
     text = f"{short_name(key)} (so far {amount(measure.value, key)})"
-    otherwise = _FEW_STARTS if of_starts(measure, key) else "is not bounded yet"
-    return Question(key, text, to_bound(measure, key), otherwise)
+    return Question(key, text, to_bound(measure, key), "is not bounded yet")
 
 
 def _broken(measure: Measure, limit: Limit, key: str, p: float) -> Diagnostic:

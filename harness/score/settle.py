@@ -60,14 +60,13 @@ def to_bound(measure: Measure, key: str) -> More:
     """Estimate what gives a metric an interval with two ends.
 
     A percentile needs requests enough (`stats.pooled.enough`). Where they are, trials differ: it then needs as many as
-    make the effective number that which independent requests need. Other metrics need a second trial. What cold starts
-    feed is not made of blocks, so that no number of them would.
+    make the effective number that which independent requests need. Other metrics need a second trial. What is made of
+    cold starts needs more of these; blocks add nothing to it.
     """
-    if of_starts(measure, key):
-        return More()
     p = LEVELS.get(split_key(key)[1])
-    if key in START_PERCENTILES:
-        wanted = math.ceil(samples_needed(START_PERCENTILES[key]) * max(measure.trials, 1) / max(measure.n, 1))
+    if of_starts(measure, key):
+        known = (measure.effective_n if measure.basis == "simulated" else None) or measure.n
+        wanted = 2 if p is None else math.ceil(samples_needed(p) * max(measure.trials, 1) / max(known, 1))
         return More(starts=max(1, wanted - measure.trials))
     if p is None:
         return More(blocks=1) if measure.trials < 2 else More()
@@ -84,7 +83,7 @@ def to_bound(measure: Measure, key: str) -> More:
 
 
 def of_starts(measure: Measure, key: str) -> bool:
-    """Whether a metric is made of cold starts, whose number is the suite's word: blocks add nothing to it."""
+    """Whether a metric is made of cold starts: their own, or what they feed a simulation with."""
     return measure.basis == "simulated" or split_key(key)[1] in START_PERCENTILES
 
 
@@ -94,7 +93,7 @@ def to_judge(found: Estimate, measure: Measure, key: str, limit: Limit, confiden
     scaled = [math.log(end / found.value) if found.log else end - found.value for end in ends]
     distance = min(map(abs, scaled), default=0.0)
     (by_blocks, df), (rows, _), (own, _) = variances(found)
-    if key in START_PERCENTILES:
+    if of_starts(measure, key):
         return More(starts=_rows_to_judge(distance, own, measure.trials, confidence))
     if by_blocks == 0.0:
         return More(rows=_rows_to_judge(distance, rows + own, measure.n, confidence))

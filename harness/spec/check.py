@@ -123,16 +123,15 @@ def _check_scenarios(suite: Suite, where: str, base: Path) -> None:
     for index, scenario in enumerate(suite.scenario):
         dotted = f"scenario[{index}]: the name '{scenario.name}' must have no '.'"
         _require("." not in scenario.name, where, dotted, "in a policy, a dot separates scenario and metric")
-        needs = "put a scenario of steady traffic before it"
+        needs = "cold starts come beside it: put a scenario of steady traffic before it"
         _require(index or scenario.in_trials, where, f"scenario[0]: '{scenario.name}' is no steady traffic", needs)
         problem = scenario.problems()
         _require(problem is None, where, f"scenario[{index}].{problem}")
         for key, file in scenario.files().items():
             _check_file(file, where, f"scenario[{index}].{key}", base)
-    kinds = [kind_of(scenario) for scenario in suite.scenario if not scenario.in_trials]
-    for kind in kinds:
-        names = " and ".join(scenario.name for scenario in suite.scenario if kind_of(scenario) == kind)
-        _require(kinds.count(kind) < 2, where, f"scenario: {names} are all of kind {kind}", "one is enough")
+    for kind, called in (("cold_start", "cold starts"), ("fleet", "users of a fleet")):
+        names = [scenario.name for scenario in suite.scenario if kind_of(scenario) == kind]
+        _require(len(names) < 2, where, f"scenario: {' and '.join(names)} are both {called}", "leave out one of them")
 
 
 def _check_candidate(candidate: Candidate, trust: bool, where: str, key: str, base: Path) -> None:

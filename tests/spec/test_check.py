@@ -54,12 +54,20 @@ NAMES = [
     ),
     (
         set_in("scenario", 0, {"name": "cold", "kind": "cold_start"}),
-        "scenario[0]: 'cold' is no steady traffic (cold starts come beside it: put a scenario of steady traffic before "
+        "scenario[0]: 'cold' is no steady traffic (put a scenario of steady traffic before "
         "it)",
     ),
     (
         lambda suite: suite["scenario"].extend({"name": n, "kind": "cold_start"} for n in ("one", "two")),
         "scenario: one and two are both cold starts (leave out one of them)",
+    ),
+    (
+        lambda suite: suite["scenario"].extend({"name": n, "kind": "fleet", "rate_per_s": 1} for n in ("one", "two")),
+        "scenario: one and two are both users of a fleet (leave out one of them)",
+    ),
+    (
+        lambda suite: suite["scenario"].append({"name": "users", "kind": "fleet"}),
+        "scenario[2].rate_per_s: missing; give requests per second, or a 'trace'",
     ),
     (
         lambda suite: suite["scenario"].append({"name": "cold", "kind": "cold_start", "requests": 1}),
