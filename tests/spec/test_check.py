@@ -54,7 +54,7 @@ NAMES = [
     ),
     (
         set_in("scenario", 0, {"name": "cold", "kind": "cold_start"}),
-        "scenario[0]: 'cold' is no steady traffic (put a scenario of steady traffic before "
+        "scenario[0]: 'cold' is no steady traffic (cold starts come beside it: put a scenario of steady traffic before "
         "it)",
     ),
     (
