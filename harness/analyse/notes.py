@@ -37,7 +37,9 @@ def notes_of(reader: RunReader, race: RaceRecord, policy: Policy | None) -> list
         text = f"the race ended in a tie: {listed(race.tied)} cannot differ from the leader by more than the margin"
         notes.append(diagnostic("race_tied", text, cells=[*race.tied]))
     if race.data_limited:
-        text = f"only more dataset rows could tell {listed(race.data_limited)} from the leader: no longer measured"
+        started = any(target.lifecycle is not None for target in reader.record.targets)
+        what = "dataset rows or cold starts" if started else "dataset rows"
+        text = f"only more {what} could tell {listed(race.data_limited)} from the leader: no longer measured"
         notes.append(diagnostic("dataset_limited", text, cells=[*race.data_limited]))
     if reader.record.synthetic_policy and policy is None:
         text = "no suite was given: only speed is judged; write a suite with `harness init` for more"
