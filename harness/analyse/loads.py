@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -12,8 +11,8 @@ from harness.scenarios.base import NS_PER_MS
 from harness.spec.arrays import Array
 from harness.stats.pooled import pooled_quantiles
 
-_ALIKE = math.log(1.1)
-"""Rates that differ by less than about a tenth are one point; a search tries other ones in each trial."""
+_ALIKE = 1.1
+"""Rates up to this many times the lowest of them are one point; a search tries other ones in each trial."""
 
 
 class Offered(NamedTuple):
@@ -38,13 +37,12 @@ class LoadPoint(NamedTuple):
 
 def load_points(offered: Iterable[Offered]) -> list[LoadPoint]:
     """Return latency by rate, lowest first; the windows of one trial at like rates are one cluster."""
-    served = [each for each in offered if each.latency_ns.size]
-    groups = groupby(sorted(served, key=lambda each: each.rate_per_s), key=lambda each: _step(each.rate_per_s))
-    return [_point([*group]) for _, group in groups]
-
-
-def _step(rate: float) -> int:
-    return round(math.log(rate) / _ALIKE)
+    groups: list[list[Offered]] = []
+    for each in sorted((each for each in offered if each.latency_ns.size), key=lambda each: each.rate_per_s):
+        if not groups or each.rate_per_s > _ALIKE * groups[-1][0].rate_per_s:
+            groups.append([])
+        groups[-1].append(each)
+    return [*map(_point, groups)]
 
 
 def _point(group: Sequence[Offered]) -> LoadPoint:
