@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.analyse.distribution import band, curve
+from harness.analyse.loads import LoadPoint
 from harness.analyse.timeline import Phase, Timeline
 from harness.report.plots import bars
 from harness.report.plots.latency import distributions
+from harness.report.plots.load import load_curves
 from harness.report.plots.memory import memory
 from harness.report.plots.pareto import Axis, Point, front, pareto
 from harness.report.plots.style import Line, scale
@@ -70,6 +72,7 @@ def drawings() -> dict[str, str]:
     spans = {0: bars.Span(1.0, 0.5, 2.0), 1: bars.Span(2.0, None, None), 2: bars.Span(3.0, 2.0, 5.0)}
     steps = {row: {"one": bars.Span(1, 0.5, 1.5), "two": bars.Span(2, None, None)} for row in range(3)}
     times = Timeline(np.array([0.0, 1.0]), np.array([10.0, 20.0]), (Phase("start", 0, 0.5),), 25.0)
+    loads = [LoadPoint(10.0, 1.0, 2.0, 1.5, 4.0, 100, 3), LoadPoint(100.0, 2.0, 9.0, -np.inf, np.inf, 50, 1)]
     utilities = np.array([[1.0, 0.0, 0.4], [0.0, 1.0, 0.3], [0.2, 0.3, 1.0]])
     keys, own = ["p99", "accuracy", "cost"], np.array([0.2, 0.3, 0.5])
     return {
@@ -78,6 +81,7 @@ def drawings() -> dict[str, str]:
         "intervals": bars.intervals(LINES, spans, "accuracy", True, 1.5, "t", "d"),
         "steps": bars.steps(LINES, steps, "ms", "t", "d"),
         "fractions": bars.fractions(LINES, {0: 0.5, 1: 0.004}, "share", "t", "d"),
+        "load": load_curves(LINES, {0: loads, 1: loads[:1]}, 5.0, "t", "d"),
         "memory": memory(times, LINES[1], 25.0, "t", "d"),
         "lines": lines_of_scores(LINES, utilities[:, :2], keys[:2], 0.4, "t", "d"),
         "triangle": triangle(LINES, regions(utilities, np.zeros(3)), keys, own, "t", "d"),

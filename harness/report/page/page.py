@@ -12,6 +12,7 @@ from harness.pipeline.conclude import RankedRun
 from harness.report.decision import counts, decide
 from harness.report.markup import Html, data, el, joined
 from harness.report.page.latency import latency_section
+from harness.report.page.load import load_section
 from harness.report.page.material import Material, Section, gathered
 from harness.report.page.memory import memory_section
 from harness.report.page.provenance import provenance_section
@@ -26,6 +27,7 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     ranked_section,
     tradeoffs_section,
     latency_section,
+    load_section,
     starts_section,
     memory_section,
     quality_section,
