@@ -8,7 +8,7 @@ EXTRAS ?= onnx,torch# what a baseline's own interpreter has; onnx-gpu,torch wher
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench quick test check format overhead parity gpu selftest race-simulation decision-bench nightly baseline release-report night-simulation clean
+.PHONY: help setup bench quick test check format overhead parity gpu selftest race-simulation decision-bench nightly baseline release-report night-simulation docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -80,6 +80,10 @@ release-report: setup ## measure SUITES, and write results/release/VERSION with 
 
 night-simulation: setup ## false alarms and misses of the nightly comparison, simulated
 	$(BIN)/python tests/stats/night_simulation.py
+
+docs: setup ## the manual, into build/docs; strict
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	cd docs && ../$(BIN)/python -m mkdocs build --strict -f mkdocs.yml
 
 clean: ## remove what was built (results stay)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
