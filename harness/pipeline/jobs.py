@@ -66,7 +66,9 @@ def cost_of(speed: Speed, scenarios: Sequence[Scenario], needed: int, setup_s: f
     others_s = math.fsum(each_s.values()) - (each_s[own[0]] if own else request_s)
     least_s = plan.PERIODS * speed.settle_s
     others_s = max(others_s, least_s * (len(took_s) - 1), 0.0)
-    return plan.Cost(setup_s, request_s, others_s, needed, least_s, scenarios[0].gap_s(request_s))
+    gap_s = scenarios[0].gap_s(request_s)
+    effect = plan.queue_effect(request_s / gap_s / scenarios[0].serving) if gap_s else 1.0
+    return plan.Cost(setup_s, request_s, others_s, math.ceil(needed * effect), least_s, gap_s)
 
 
 class Sizing(NamedTuple):
