@@ -39,7 +39,7 @@ def measured(trials: Sequence[TrialMetrics]) -> Measured:
         for key in keys
     }
     return Measured(
-        bracketed(metrics, len(trials)),
+        bracketed(metrics, trials),
         {key: padded(values) for key, values in by_block.items()},
         {key: padded(_loads(trials, found)) for key, found in quantiles.items()},
     )
@@ -56,19 +56,25 @@ def percentiles(trials: Sequence[TrialMetrics], keys: Sequence[str]) -> dict[str
     return found
 
 
-def bracketed(metrics: Mapping[str, Measure], trials: int) -> dict[str, Measure]:
-    """Widen each capacity's interval to the rates that are certified to hold and to break; open where a trial has none.
+def bracketed(metrics: Mapping[str, Measure], trials: Sequence[TrialMetrics]) -> dict[str, Measure]:
+    """Widen each capacity's interval over trials to the rates that are certified to hold and to break.
 
-    One trial has no interval, because nothing is known of other processes.
+    Those are geometric means over the trials that certified one; an end that none did is open. One trial has no
+    interval, because nothing is known of other processes.
     """
     found = dict(metrics)
     for key in (key for key in metrics if split_key(key)[1] == CAPACITY):
-        own, holds, breaks = (metrics.get(key.replace(CAPACITY, name)) for name in (CAPACITY, HOLDS, BREAKS))
-        if own is not None:
-            low = None if holds is None or trials < 2 else min(holds.value, own.low or 0.0)
-            high = None if breaks is None or own.high is None else max(breaks.value, own.high)
-            found[key] = msgspec.structs.replace(own, low=low, high=high, basis="within")
+        own = metrics[key]
+        holds, breaks = (_certified(trials, key.replace(CAPACITY, name)) for name in (HOLDS, BREAKS))
+        low = None if holds is None or own.low is None else min(holds, own.low)
+        high = None if breaks is None or own.high is None else max(breaks, own.high)
+        found[key] = msgspec.structs.replace(own, low=low or None, high=high, basis="within")
     return found
+
+
+def _certified(trials: Sequence[TrialMetrics], key: str) -> float | None:
+    values = [trial.values[key] for trial in trials if key in trial.values]
+    return over_trials(values).value if values else None
 
 
 def _array(key: str) -> tuple[str, str]:
