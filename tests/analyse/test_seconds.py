@@ -36,7 +36,15 @@ def test_the_seconds_of_a_run_are_preparation_and_its_blocks(tmp_path):
     block(run, 0, 5.0)
     found = seconds_by_purpose(open_run(run))
     assert tuple(found) == PURPOSES
-    expected = {"prepare": 2.0, "start": 0.06, "load": 0.8, "warm_up": 0.4, "sampling": 2.4, "uncounted": 0.1}
+    expected = {
+        "prepare": 2.0,
+        "cold_starts": 0.0,
+        "start": 0.06,
+        "load": 0.8,
+        "warm_up": 0.4,
+        "sampling": 2.4,
+        "uncounted": 0.1,
+    }
     assert found == pytest.approx(expected | {"other": 0.28, "exit": 0.0, "parent": 5.0 - 4.04}, abs=1e-6)
 
 
