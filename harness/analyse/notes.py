@@ -64,8 +64,9 @@ def _limits(reader: RunReader) -> list[Diagnostic]:
     """Name the limits of targets that nothing enforced."""
     found: dict[tuple[str, str], str] = {}
     for cell in reader.cells:
-        for trial in (*reader.cold(cell.name), *reader.trials(cell.name)):
-            granted = trial.outcome.launched.resources if trial.outcome.launched is not None else None
+        parts = (reader.cold(cell.name), reader.trials(cell.name), reader.starts(cell.name))
+        for launched in (each.outcome.launched for part in parts for each in part):
+            granted = launched.resources if launched is not None else None
             for limit in granted.unenforced if granted is not None else ():
                 found.setdefault((cell.target.name, limit), granted.limits.get(limit, "") if granted else "")
     return [

@@ -65,3 +65,11 @@ def test_what_cold_starts_feed_needs_more_of_them_and_no_blocks():
     assert to_bound(one, "users.latency_p99_ms") == More(starts=30)
     cost = Measure(value=3.0, low=None, high=None, n=900, trials=1, unit="USD", basis="simulated")
     assert to_bound(cost, "cost_per_million_usd") == More(starts=1)
+
+
+def test_percentiles_of_starts_need_starts():
+    few = Measure(value=3.0, low=None, high=None, n=3, trials=3, unit="ms", basis="pooled")
+    assert to_bound(few, "cold_total_p50_ms") == More(starts=3)
+    assert to_bound(few, "cold_total_p99_ms") == More(starts=365)
+    warm = Measure(value=3.0, low=1.0, high=None, n=80, trials=10, unit="ms", basis="pooled")
+    assert to_bound(warm, "warm_invoke_p99_ms") == More(starts=36), "eight warm requests each"
