@@ -16,7 +16,7 @@ from harness.score.words import number
 _CAPACITY = "capacity_per_s"
 _TOLD = (
     "Latency against the rate that requests arrive at, whether or not earlier ones are done: p99 with its 95 % "
-    "interval (marks; a line to the edge has no upper end), and the median (thin)."
+    "interval (marks; a line to the edge has no upper end, none: one trial), and the median (thin, dots)."
 )
 _HIGHEST = "Highest rate at which the percentile keeps its limit; 95 % intervals over trials."
 

@@ -39,8 +39,10 @@ def _curve(axes: Axes, line: Line, points: Sequence[LoadPoint], of: Scale) -> No
     """Draw one row's points, joined."""
     rates = [point.rate_per_s for point in points]
     for point in points:
+        if math.isinf(point.low_ms) and math.isinf(point.high_ms):
+            continue
         ends = [max(point.low_ms, of.low), min(point.high_ms, of.high)]
         axes.plot([point.rate_per_s] * 2, ends, color=line.ink, linewidth=0.9, gid=row(line.row))
     look: dict[str, Any] = {"color": line.ink, "linestyle": line.dash, "gid": row(line.row)}
-    axes.plot(rates, [point.p50_ms for point in points], linewidth=0.8, **look)
+    axes.plot(rates, [point.p50_ms for point in points], linewidth=0.8, marker=".", markersize=4, **look)
     axes.plot(rates, [point.p99_ms for point in points], marker=line.marker, markersize=5, **look)
