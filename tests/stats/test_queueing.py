@@ -191,6 +191,7 @@ def test_a_request_that_finds_a_server_idle_takes_longer():
     due, busy, idle = np.array([0, 1, 10, 30]), np.array([2, 2, 2, 2]), np.array([5, 5, 5, 5])
     assert completions_after_idle(due, busy, idle).tolist() == [5, 7, 15, 35]
     assert completions_after_idle(due, busy, idle, 2).tolist() == [5, 6, 15, 35]
+    assert completions_after_idle(np.array([0, 5]), busy[:2], idle[:2]).tolist() == [5, 10]  # free when it is due
     load = Load(due / 1.0, busy / 1.0, idle / 1.0)
     assert load.latencies(1.0).tolist() == [5, 6, 5, 5]
     assert load.latencies(100.0).tolist() == [5, 5, 5, 5]
