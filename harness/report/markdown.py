@@ -12,7 +12,7 @@ from harness.evidence.run import read_prepared
 from harness.pipeline.conclude import RankedRun
 from harness.report import cells
 from harness.report.commands import with_commands
-from harness.report.decision import decide
+from harness.report.decision import counts, decide
 from harness.report.footprint import footprint_cells
 from harness.report.kept import kept
 from harness.report.lists import host_lines, parity_line, policy_lines, target_line, variant_parts
@@ -32,6 +32,8 @@ LEGEND = (
     "far."
 )
 
+_SUMMARY = ("winner_flagged", "ended", "weights_robust", "weights_matter")
+
 
 def write_report(ranked: RankedRun, reader: RunReader | None = None) -> None:
     """Write `report.md` into the run's folder; `reader` has the run's evidence, where that was read already."""
@@ -47,6 +49,7 @@ def report(ranked: RankedRun, seconds: Mapping[str, float] | None = None) -> str
     parts = [
         f"# {record.suite.name}: {' '.join(record.suite.description.split())}",
         decision(ranking),
+        _bullets(summary(ranking)),
         "## Ranking",
         ranking_grid(ranking, ranked.policy),
         LEGEND,
@@ -82,6 +85,15 @@ def decision(ranking: Ranking) -> str:
     """Say which row should serve, or which may."""
     headline, detail = decide(ranking, lambda name: f"`{name}`")
     return f"**{headline}** {detail}".rstrip()
+
+
+def summary(ranking: Ranking) -> list[str]:
+    """Return what a reader must know beside the decision: how many rows, warnings of the best, how measuring ended."""
+    told = [note for note in ranking.notes if note.code in _SUMMARY]
+    return [
+        f"{counts(ranking)}.",
+        *(text_of(note) for note in sorted(told, key=lambda each: each.severity, reverse=True)),
+    ]
 
 
 def _footprint(ranking: Ranking) -> str:
