@@ -67,10 +67,13 @@ class HarnessCell:
             budget=budget,
             confidence=confidence,
         )
+        problem = ""
         try:
             found = gate(asked, self._out())
         except HarnessError as error:
-            pytest.fail(str(error), pytrace=False)
+            problem = str(error)
+        if problem:
+            pytest.fail(problem, pytrace=False)
         return self._judged(asked, found)
 
     def _judged(self, asked: Any, found: Verdict) -> Verdict:

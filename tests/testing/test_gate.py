@@ -108,6 +108,7 @@ def test_wrong_use_is_named_without_a_traceback(project: pytest.Pytester, what: 
     found.assert_outcomes(failed=1)
     assert said in found.stdout.str()
     assert "Traceback" not in found.stdout.str()
+    assert "another exception" not in found.stdout.str()
 
 
 def test_bounds_become_the_policy_before_anything_is_measured():
