@@ -54,6 +54,7 @@ def test_every_module_is_in_the_wheel(names):
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "harness").rglob("*.py")}
     assert modules <= names, "packages in pyproject.toml leave something out"
     assert "harness/py.typed" in names
+    assert {"harness/report/page/page.css", "harness/report/page/page.js"} <= names
 
 
 @pytest.mark.parametrize(

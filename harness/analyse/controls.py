@@ -34,7 +34,7 @@ def controls(run: Path, record: RunRecord) -> tuple[Diagnostic, ...]:
     if len(shared) < FEWEST_BLOCKS:
         text = f"the controls had {len(shared)} blocks only: what this host lets be seen is not known"
         return (diagnostic("control_unknown", text, blocks=len(shared)),)
-    parts = {name: _medians(found[name], shared, record.suite.scenario[0].name) for name in KINDS}
+    parts = {name: _medians(found[name], shared, record.suite.traffic[0].name) for name in KINDS}
     return (_twin(*_compared(parts[TWIN], parts[SAME])), _slower(*_compared(parts[SLOWER], parts[SAME])))
 
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
+import msgspec
+
 from harness.analyse.requests import pooled
 from harness.analyse.trials import TrialMetrics
 from harness.evidence.folder import DEVICE, LATENCY
@@ -12,6 +14,8 @@ from harness.score.records import Measure
 from harness.spec.metrics import DEVICE_PERCENTILES, lookup, split_key
 from harness.stats.across import TrialEstimate, over_trials
 from harness.stats.pooled import PooledQuantile
+
+CAPACITY, HOLDS, BREAKS = "capacity_per_s", "capacity_holds_per_s", "capacity_breaks_per_s"
 
 
 class Measured(NamedTuple):
@@ -35,7 +39,7 @@ def measured(trials: Sequence[TrialMetrics]) -> Measured:
         for key in keys
     }
     return Measured(
-        metrics,
+        bracketed(metrics, len(trials)),
         {key: padded(values) for key, values in by_block.items()},
         {key: padded(_loads(trials, found)) for key, found in quantiles.items()},
     )
@@ -49,6 +53,21 @@ def percentiles(trials: Sequence[TrialMetrics], keys: Sequence[str]) -> dict[str
         one = next(iter(full.values()))
         times = [trial.requests(trial.timed[one], array) for trial in trials]
         found |= {full[name]: quantile for name, quantile in pooled(times, [*full]).items()}
+    return found
+
+
+def bracketed(metrics: Mapping[str, Measure], trials: int) -> dict[str, Measure]:
+    """Widen each capacity's interval to the rates that are certified to hold and to break; open where a trial has none.
+
+    One trial has no interval, because nothing is known of other processes.
+    """
+    found = dict(metrics)
+    for key in (key for key in metrics if split_key(key)[1] == CAPACITY):
+        own, holds, breaks = (metrics.get(key.replace(CAPACITY, name)) for name in (CAPACITY, HOLDS, BREAKS))
+        if own is not None:
+            low = None if holds is None or trials < 2 else min(holds.value, own.low or 0.0)
+            high = None if breaks is None or own.high is None else max(breaks.value, own.high)
+            found[key] = msgspec.structs.replace(own, low=low, high=high, basis="within")
     return found
 
 

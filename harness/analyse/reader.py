@@ -1,13 +1,15 @@
 """All the evidence of a run, read once and kept up to date while the run goes on."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from harness.analyse.cells import CellEvidence, entry
+from harness.analyse.fleet import Fleet, fleet_of, users_of
 from harness.analyse.precision import in_fp32
 from harness.analyse.quality import QualityData
+from harness.analyse.starts import Start, read_start
 from harness.analyse.trials import TrialMetrics, read_cold, read_trial
 from harness.errors import EvidenceError
 from harness.evidence.files import read_array
@@ -24,7 +26,7 @@ from harness.evidence.run import (
     read_run,
     trial_folder,
 )
-from harness.score.records import Entry
+from harness.score.records import Entry, Measure
 from harness.score.words import listed
 from harness.spec.arrays import Array
 from harness.spec.diagnostics import Diagnostic, diagnostic
@@ -41,6 +43,8 @@ class RunReader:
         self.cells: tuple[Cell, ...] = cells(record.suite, record.targets)
         self._trials: dict[str, dict[int, TrialMetrics]] = {cell.name: {} for cell in self.cells}
         self._cold: dict[str, dict[int, TrialMetrics]] = {cell.name: {} for cell in self.cells}
+        self._starts: dict[str, dict[int, Start]] = {cell.name: {} for cell in self.cells}
+        self._fleets: dict[str, tuple[tuple[int, ...], Fleet | None]] = {}
         self._damaged: dict[Path, str] = {}
         self._lost: dict[Path, str] = {}
 
@@ -48,10 +52,29 @@ class RunReader:
         """Read the trials that ended since the last time; what is damaged is noted, not used."""
         for cell in self.cells:
             for known, prefix in ((self._trials, "trial-"), (self._cold, "cold-")):
-                for folder in sorted((self.folder / "cells" / cell.name).glob(f"{prefix}[0-9]*")):
-                    number = folder.name.removeprefix(prefix)
-                    if number.isdigit():
-                        self._read(known[cell.name], folder, int(number) - 1)
+                for number, folder in self._numbered(cell.name, prefix):
+                    self._read(known[cell.name], folder, number)
+            for number, folder in self._numbered(cell.name, "start-"):
+                self._read_start(self._starts[cell.name], folder, number)
+
+    def _numbered(self, cell: str, prefix: str) -> list[tuple[int, Path]]:
+        """Return a cell's folders of one kind with their numbers, from 0; what was set aside has none."""
+        folders = sorted((self.folder / "cells" / cell).glob(f"{prefix}[0-9]*"))
+        told = [(folder.name.removeprefix(prefix), folder) for folder in folders]
+        return [(int(number) - 1, folder) for number, folder in told if number.isdigit()]
+
+    def _read_start(self, known: dict[int, Start], folder: Path, number: int) -> None:
+        """Read a cold start that is not known yet."""
+        if number in known:
+            return
+        try:
+            start = read_start(folder, number)
+        except EvidenceError as error:
+            self._damaged[folder] = str(error)
+            return
+        if start is not None:
+            known[number] = start
+            self._damaged.pop(folder, None)
 
     def _read(self, known: dict[int, TrialMetrics], folder: Path, number: int) -> None:
         """Read a trial that is not known yet."""
@@ -75,15 +98,26 @@ class RunReader:
         """Return a cell's cold trials in their order; `cold-01` is number 0."""
         return [trial for _, trial in sorted(self._cold[cell].items())]
 
+    def starts(self, cell: str) -> list[Start]:
+        """Return a cell's cold starts in their order."""
+        return [start for _, start in sorted(self._starts[cell].items())]
+
     def failed(self, cell: str, through: int) -> bool:
-        """Whether a trial of the cell failed in the first `through` blocks."""
+        """Whether a cold start of the cell failed, or a trial in the first `through` blocks."""
         trials = self._evidence(cell, through)
+        if any(start.outcome.status != "ok" for start in self.starts(cell)):
+            return True
         return any(trial.outcome.status != "ok" for each in trials for trial in each)
 
     def has_evidence(self, cell: str, block: int) -> bool:
         """Whether the trial of a cell in a block has ended, and its files are whole."""
         self._read(self._trials[cell], trial_folder(self.folder, cell, block), block)
         return block in self._trials[cell]
+
+    def forget(self, cells: Iterable[str], block: int) -> None:
+        """Forget the trials of these cells in a block: they are to be measured again."""
+        for cell in cells:
+            self._trials[cell].pop(block, None)
 
     def seconds_of(self, cell: str, block: int) -> float | None:
         """Return the wall seconds of a trial that has ended, launch included; None when it has to be run."""
@@ -112,6 +146,15 @@ class RunReader:
         counts = Counter(tuple(each.host.items()) for each in launched if each is not None)
         return tuple((dict(items), count) for items, count in counts.most_common())
 
+    def versions(self) -> dict[str, str]:
+        """Return the versions of the packages that ran, as the processes told; several where they differ."""
+        told: dict[str, dict[str, None]] = {}
+        for cell in self.cells:
+            for trial in (*self.cold(cell.name), *self.trials(cell.name)):
+                for name, version in trial.outcome.versions.items():
+                    told.setdefault(name, {})[version] = None
+        return {name: " / ".join(found) for name, found in sorted(told.items())}
+
     def entries(
         self, policy: Policy, dropped: Mapping[str, Drop] | None = None, through: int | None = None
     ) -> list[Entry]:
@@ -119,14 +162,33 @@ class RunReader:
 
         Cost depends on the policy's latency limit. `dropped` is why cells left the race.
         """
-        reference, first = self._reference(), self.record.suite.scenario[0].name
+        reference, first = self._reference(), self.record.suite.traffic[0].name
         found = []
         for cell in self.cells:
             prepared = self.prepared.cells.get(cell.name, PreparedCell(status="skipped", why="never prepared"))
             data = QualityData(self._split("labels"), self._split("weights"), *self._outputs(cell, reference))
-            evidence = CellEvidence(*self._evidence(cell.name, through), data)
+            trials, cold = self._evidence(cell.name, through)
+            starts, users = self.starts(cell.name), self._users(cell, trials)
+            evidence = CellEvidence(trials, cold, data, self.record.suite.scenario, starts, users)
             found.append(entry(cell, prepared, evidence, policy, first, (dropped or {}).get(cell.name)))
         return found
+
+    def fleet(self, cell: Cell, trials: Sequence[TrialMetrics]) -> Fleet | None:
+        """Serve the suite's users by a cell's fleet, once for the same evidence; None where that is not possible."""
+        users, starts = users_of(self.record.suite), self.starts(cell.name)
+        if users is None or not trials or self.failed(cell.name, trials[-1].block + 1):
+            return None
+        known = (len(starts), *(trial.block for trial in trials if cell.target.lifecycle is None))
+        if self._fleets.get(cell.name, ((), None))[0] != known:
+            self._fleets[cell.name] = known, fleet_of(cell, users, trials, starts, self.record.seed)
+        return self._fleets[cell.name][1]
+
+    def _users(self, cell: Cell, trials: Sequence[TrialMetrics]) -> dict[str, Measure]:
+        """Return the metrics of the users of a cell's fleet, by the key that they have in a policy."""
+        found, users = self.fleet(cell, trials), users_of(self.record.suite)
+        if found is None or users is None:
+            return {}
+        return {f"{users.name}.{key}": measure for key, measure in found.scenario.items()} | found.cell
 
     def notes(self) -> tuple[Diagnostic, ...]:
         """Return what a reader must know: damaged evidence, and what the trials themselves noted."""

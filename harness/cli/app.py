@@ -8,7 +8,26 @@ import sys
 
 import typer
 
-from harness.cli import doctor, init, rank, run, selftest, show, suites, targets
+from harness.cli import (
+    baseline,
+    capacity,
+    compare,
+    doctor,
+    export,
+    history,
+    init,
+    nightly,
+    rank,
+    release,
+    report,
+    run,
+    selftest,
+    show,
+    suites,
+    targets,
+    tune,
+    verify,
+)
 from harness.errors import HarnessError
 
 app = typer.Typer(
@@ -18,7 +37,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Which model should serve, on which hardware, at what cost, and how sure are we?",
 )
-COMMANDS = (run.run, rank.rank, show.show, targets.targets, suites.suites, doctor.doctor, selftest.selftest, init.init)
+COMMANDS = (
+    *(run.run, rank.rank, show.show, report.report, capacity.capacity, tune.tune),
+    *(compare.compare, baseline.baseline, nightly.nightly, history.history, release.release),
+    *(verify.verify, verify.approve, verify.sign, export.export),
+    *(targets.targets, suites.suites, doctor.doctor, selftest.selftest, init.init),
+)
 for command in COMMANDS:
     app.command()(command)
 

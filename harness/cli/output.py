@@ -12,13 +12,14 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from harness.analyse.reader import RunReader
     from harness.pipeline.conclude import RankedRun
 
 Out = Annotated[Path, typer.Option("--out", help="Where runs are kept.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, part of its name, or 'latest'.")]
 RESULTS = Path("results")
 INTERRUPTED = 130
-FAILED_CELLS, NOTHING_ELIGIBLE = 5, 3
+FAILED_CELLS, REGRESSION, NOTHING_ELIGIBLE, UNVERIFIED = 5, 4, 3, 6
 _WIDTH = 160
 
 
@@ -53,14 +54,32 @@ def print_ranked(to: Console, ranked: RankedRun) -> None:
     suite = ranked.record.suite
     ranking = notes_with_command(ranked.ranking, typed(ranked.folder), suite.budget.seconds)
     to.print(ranked_table(ranking, ranked.policy, f"{suite.name}: {suite.description}", to.width))
-    say(to, f"report: {shown(ranked.folder / 'report.md')}")
+    name = typed(ranked.folder)
+    say(to, f"report: {shown(ranked.folder / 'report.md')}; as a page with plots: harness report {name}")
+
+
+def write_reports(ranked: RankedRun, reader: RunReader | None = None) -> Path:
+    """Write a run's report.md and report.html; returns the page. `reader` has its evidence, where that was read."""
+    from harness.analyse.reader import open_run
+    from harness.report.markdown import write_report
+    from harness.report.page.page import write_page
+
+    reader = reader or open_run(ranked.folder)
+    write_report(ranked, reader)
+    return write_page(ranked, reader)
 
 
 def finish(to: Console, ranked: RankedRun, strict: bool = False) -> None:
-    """Write the report, print the table, and exit with the code that says how it went."""
+    """Write the report, print the table, and exit with the code that says how it went.
+
+    A page that is there is written anew, so that it never shows an older ranking.
+    """
     from harness.report.markdown import write_report
 
-    write_report(ranked)
+    if (ranked.folder / "report.html").exists():
+        write_reports(ranked)
+    else:
+        write_report(ranked)
     print_ranked(to, ranked)
     rows = ranked.ranking.rows
     if strict and any(row.status == "failed" for row in rows):

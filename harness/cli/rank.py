@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.output import RESULTS, Out, RunName, console, finish
+from harness.cli.output import RESULTS, Out, RunName, console, finish, say, shown
 
 
 def rank(
@@ -19,9 +19,14 @@ def rank(
     """
     from harness.evidence.run import find, read_run
     from harness.pipeline.conclude import conclude
+    from harness.pipeline.decision import SUPERSEDED
     from harness.spec.find import load_policy
 
     folder = find(run, out)
     scenarios = [scenario.name for scenario in read_run(folder).suite.scenario]
     other = load_policy(policy, scenarios) if policy is not None else None
-    finish(console(), conclude(folder, other))
+    before = set(folder.glob(SUPERSEDED))
+    ranked = conclude(folder, other)
+    for kept in sorted({*folder.glob(SUPERSEDED)} - before):
+        say(console(), f"the decision is another one now; the record of the one before is kept: {shown(kept)}")
+    finish(console(), ranked)

@@ -63,10 +63,10 @@ def run(
         asked = Request(what or [], target or [], out, budget_s, seed, quick, exhaustive, controls)
         folder, record = open_new(asked._replace(dims=dim or (), inputs=input_ or (), rows=inputs))
     to = console()
-    finish(to, _measure(to, folder, record, new=resume is None), strict)
+    finish(to, measured(to, folder, record, new=resume is None), strict)
 
 
-def _measure(to: Console, folder: Path, record: RunRecord, new: bool) -> RankedRun:
+def measured(to: Console, folder: Path, record: RunRecord, new: bool) -> RankedRun:
     """Run the pipeline under a progress display; an interruption says how to go on."""
     from harness.pipeline.run import run as run_pipeline
     from harness.report.progress import observer

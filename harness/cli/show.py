@@ -24,11 +24,13 @@ def show(
     out: Out = RESULTS,
 ) -> None:
     """Show a run, or why ROW stands where it does."""
+    from harness.analyse.waterfall import waterfall
     from harness.evidence.run import find
     from harness.pipeline.conclude import load_ranked
     from harness.report.commands import with_commands
     from harness.report.footprint import footprint_table
     from harness.report.show import find_row
+    from harness.report.waterfall import LEGEND, waterfall_lines
     from harness.score.explain import explain
 
     ranked = load_ranked(find(run, out))
@@ -40,5 +42,10 @@ def show(
         print_ranked(to, ranked)
         return
     ranking = with_commands(ranked.ranking, typed(ranked.folder), ranked.record.suite.budget.seconds)
-    for line in explain(ranking, ranked.policy, find_row(ranking, row)):
+    found = find_row(ranking, row)
+    for line in explain(ranking, ranked.policy, found):
         say(to, line)
+    lives = {target.name: target.lifecycle for target in ranked.record.targets}
+    lines = waterfall_lines(waterfall(found.metrics, lives.get(found.target)), to.width)
+    for line in ["cold start:", *lines, f"({LEGEND})"] if lines else []:
+        to.print(line, markup=False, highlight=False, no_wrap=True, overflow="ignore", crop=False)

@@ -24,6 +24,14 @@ LATENCY, START, ROUND, DEVICE = "latency", "start", "round", "device"
 
 `device` is there where the runtime times the device by its own events: time taken on it (ns).
 """
+DUE, FREE, SERVER, BATCH = "due", "free", "server", "batch"
+"""Further arrays of an open loop, int64: CLOCK_MONOTONIC when the request was due, and when its server took it (ns).
+
+`latency` is then done - due, so that done = due + latency. A server that took a request before it was due was idle.
+`server` is the number of the thread or process, `batch` that of the first request of the batch it was served in.
+"""
+INVOKE, HANDLER = "invoke", "handler"
+"""The window of a cold start's requests, first to last; and the array of what the handler took of each (ns)."""
 SLICES = "slices.npy"
 SLICE_COLUMNS = ("begin_ns", "end_ns", "cpu_ns", "delay_ns", "steal_ns", "kernel_ns")
 """Columns of the slices of a trial, int64: what the host did meanwhile; -1 where that is not known."""
@@ -165,13 +173,13 @@ def telemetry_changes(folder: Path, columns: Sequence[str]) -> dict[str, float] 
         return None
 
 
-def read_telemetry(folder: Path, probe: str) -> dict[str, Floats]:
-    """Return the columns of a fast probe, `t_ns` first; NaN where a value is not known. Empty without such a file.
+def read_telemetry(folder: Path, probe: str | None = None) -> dict[str, Floats]:
+    """Return the columns of a fast probe, or of all others (None), `t_ns` first; NaN where a value is not known.
 
-    A last line that was cut off is left out.
+    Empty without such a file. A last line that was cut off is left out.
     """
     try:
-        with (folder / telemetry_file(probe)).open(encoding="ascii", newline="") as file:
+        with (folder / (telemetry_file(probe) if probe else TELEMETRY)).open(encoding="ascii", newline="") as file:
             head, *rows = list(csv.reader(file))
         table = [[float(cell or "nan") for cell in row] for row in rows if len(row) == len(head)]
     except (OSError, ValueError, csv.Error):  # missing, empty or damaged
@@ -179,10 +187,10 @@ def read_telemetry(folder: Path, probe: str) -> dict[str, Floats]:
     return dict(zip(head, np.array(table, dtype=np.float64).reshape(-1, len(head)).T, strict=True))
 
 
-def set_aside(folder: Path) -> None:
-    """Rename what an earlier attempt left to `<folder>.incomplete-N`. Raises OSError if it cannot be renamed."""
+def set_aside(folder: Path, what: str = "incomplete") -> None:
+    """Rename what an earlier attempt left to `<folder>.<what>-N`. Raises OSError if it cannot be renamed."""
     number = 1
-    while (aside := folder.with_name(f"{folder.name}.incomplete-{number}")).exists():
+    while (aside := folder.with_name(f"{folder.name}.{what}-{number}")).exists():
         number += 1
     if folder.exists():
         folder.rename(aside)

@@ -87,11 +87,15 @@ class PreparedCell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`prepare.json`: the cells as they can be run here, and the dataset's folder with the digest of each split."""
+    """`prepare.json`: the cells as they can be run here, and the dataset's folder with the digest of each split.
+
+    `candidates` are the digests of the candidates' own artefacts, as far as a target could use them.
+    """
 
     cells: dict[str, PreparedCell]
     dataset: str | None = None
     digests: dict[str, str] = {}
+    candidates: dict[str, str] = {}
     spent_s: float = 0.0
     schema: str = "harness/prepare/3"
 
@@ -103,6 +107,10 @@ class BlockRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     wall_s: float
     groups: tuple[tuple[str, ...], ...] = ()
     schema: str = "harness/block/1"
+
+
+TRACES = "traces"
+"""The folder of a run that holds the arrivals of recorded traffic: `<scenario>.npy`, offsets from the first (ns)."""
 
 
 def new_folder(root: Path, suite_name: str) -> Path:
@@ -148,6 +156,11 @@ def trial_folder(run: Path, cell: str, block: int) -> Path:
 def cold_folder(run: Path, cell: str, number: int) -> Path:
     """Return the folder of a cell's cold trial: a fresh process whose start, memory and predictions are kept."""
     return run / "cells" / cell / f"cold-{number:02d}"
+
+
+def start_folder(run: Path, cell: str, number: int) -> Path:
+    """Return the folder of a cell's cold start (`start-001` is number 0)."""
+    return run / "cells" / cell / f"start-{number + 1:03d}"
 
 
 def block_file(run: Path, block: int) -> Path:

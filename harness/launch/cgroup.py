@@ -86,6 +86,16 @@ class Group:
                 self.remove()
                 raise Refused(key, f"{place.by}: {folder.parent}: {error.strerror or error}") from error
 
+    def set_quota(self, quota: Quota) -> bool:
+        """Change its quota of CPU time; returns whether it did. It must have been made with one; systemd's stays."""
+        place = self._places.get("cpu")
+        if place is None or place.by == "systemd scope":
+            return False
+        folder = self._folders["cpu"]
+        for name, text in texts(place.by, folder, "cpu", quota):
+            (folder / name).write_text(text, encoding="ascii")
+        return True
+
     def wrapped(self, command: list[str]) -> list[str]:
         """Return a command line that enters before the program begins."""
         inside = ["/bin/sh", "-c", _ENTER, "sh", *self.entries, "--", *command] if self.entries else command

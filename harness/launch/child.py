@@ -36,6 +36,12 @@ class Spawned:
         self.pid, self._process = process.pid, process
         self._pidfd: int | None = os.pidfd_open(process.pid)
 
+    @property
+    def pidfd(self) -> int:
+        """The descriptor that can be read when the process has ended; it is closed when it was waited for."""
+        assert self._pidfd is not None, "it was not waited for yet"
+        return self._pidfd
+
     def ended(self, within_s: float) -> bool:
         """Wait for the end, for so long at most."""
         return self._pidfd is None or readable(self._pidfd, within_s)

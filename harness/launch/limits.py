@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from harness.spec.target import Limits
-from harness.spec.wire import Job, Resources, Trial
+from harness.spec.wire import ColdStart, Job, Resources, Trial
 
 By = Literal["cgroup v2", "systemd scope", "cgroup v1"]
 CONTROLLERS = ("cpu", "cpuset", "memory")
@@ -135,7 +135,7 @@ def _time(limits: Limits, means: Means, cores: tuple[int, ...], firmly: bool) ->
 
 def kept_to(cpus: tuple[int, ...], count: int, job: Job | None) -> tuple[int, ...]:
     """Return the CPUs that a job is kept to: those it is pinned to, else another choice in each block."""
-    if not isinstance(job, Trial):
+    if not isinstance(job, Trial | ColdStart):
         return cpus[:count]
     if job.cpus is not None and set(job.cpus) <= set(cpus) and len(job.cpus) <= count:
         return job.cpus
@@ -143,9 +143,10 @@ def kept_to(cpus: tuple[int, ...], count: int, job: Job | None) -> tuple[int, ..
 
 
 def _threads_of(job: Job | None, granted: int) -> int:
-    """Return how many threads compute: what the target's options say, else all that are granted."""
-    own = job.target.options.get("intra_op_threads") if isinstance(job, Trial) else None
-    return min(own, granted) if isinstance(own, int) and own > 0 else granted
+    """Return how many threads compute: what the target's options say, else all granted; for each server of the job."""
+    own = job.target.options.get("intra_op_threads") if isinstance(job, Trial | ColdStart) else None
+    serving = max((each.serving for each in job.scenarios), default=1) if isinstance(job, Trial) else 1
+    return serving * (min(own, granted) if isinstance(own, int) and own > 0 else granted)
 
 
 def _memory(limits: Limits, means: Means, here: Here) -> _Part:

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from harness.errors import EvidenceError, SpecError
-from harness.evidence.files import cannot_write
+from harness.evidence.files import cannot_write, file_digest
 from harness.evidence.folder import read_job, succeeded
 from harness.spec.suite import Parity
 from harness.spec.target import Option
@@ -76,12 +76,6 @@ def digest_of(paths: Iterable[Path], builder: str | None = None, base: Path = Pa
     source = _source(builder, base) if builder else None
     digests = [file_digest(path) for path in (*files, source) if path is not None]
     return hashlib.sha256("".join([builder or "", *digests]).encode()).hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """Return a file's SHA-256 as hexadecimal, reading it in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def with_companions(paths: Iterable[Path]) -> list[Path]:

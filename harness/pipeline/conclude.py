@@ -9,15 +9,18 @@ from harness.analyse.controls import controls
 from harness.analyse.frames import measurements, ranking_table
 from harness.analyse.notes import notes_of
 from harness.analyse.precision import against_fp32
-from harness.analyse.reader import open_run
+from harness.analyse.reader import RunReader, open_run
 from harness.analyse.remarks import remarked
 from harness.analyse.sensitivity import sensitivity
 from harness.errors import EvidenceError
 from harness.evidence.files import read_json, write_json, write_whole
-from harness.evidence.run import RunRecord, read_race, read_run
+from harness.evidence.manifest import manifest_of
+from harness.evidence.run import RunRecord, read_race
+from harness.pipeline.decision import decision_of, digests_of, write_decision
 from harness.score.choose import choose
 from harness.score.rank import rank
 from harness.score.records import Ranking
+from harness.score.words import listed
 from harness.spec.diagnostics import Diagnostic
 from harness.spec.policy import Policy
 from harness.spec.wire import Fact
@@ -33,10 +36,32 @@ class RankedRun(NamedTuple):
     hosts: tuple[tuple[dict[str, Fact], int], ...] = ()
 
 
+class Derived(NamedTuple):
+    """A ranking as it follows from the evidence, with the reader of that; nothing is written yet."""
+
+    reader: RunReader
+    ranking: Ranking
+    policy: Policy
+    own_policy: bool
+
+
 def conclude(folder: Path, policy: Policy | None = None) -> RankedRun:
-    """Derive the ranking from the evidence in `folder`, by `policy` or the run's own, and write it.
+    """Derive the ranking from the evidence in `folder`, by `policy` or the run's own, and write it with its record.
 
     Raises EvidenceError if the evidence is damaged, or the folder cannot be written.
+    """
+    found = derive(folder, policy)
+    ranked = RankedRun(folder, found.reader.record, found.ranking, found.policy, found.reader.hosts())
+    _write(ranked)
+    manifest = manifest_of(folder)
+    write_decision(folder, decision_of(*found, manifest, digests_of(folder)), manifest)
+    return ranked
+
+
+def derive(folder: Path, policy: Policy | None = None) -> Derived:
+    """Derive the ranking from the evidence in `folder`, by `policy` or the run's own; writes nothing.
+
+    Raises EvidenceError if the evidence is damaged.
     """
     reader, race = open_run(folder), read_race(folder)
     suite, judged_by = reader.record.suite, policy or reader.record.suite.policy
@@ -50,9 +75,7 @@ def conclude(folder: Path, policy: Policy | None = None) -> RankedRun:
     detectable = sensitivity(entries, judged_by)
     notes += (*ranking.notes, *([detectable] if detectable else []), *notes_of(reader, race, policy))
     notes += controls(folder, reader.record)
-    ranked = RankedRun(folder, reader.record, msgspec.structs.replace(ranking, notes=notes), judged_by, reader.hosts())
-    _write(ranked)
-    return ranked
+    return Derived(reader, msgspec.structs.replace(ranking, notes=notes), judged_by, policy is None)
 
 
 def _write(ranked: RankedRun) -> None:
@@ -62,12 +85,15 @@ def _write(ranked: RankedRun) -> None:
     write_json(folder / "ranking.json", ranking)
     table = ranking_table(ranking)
     write_whole(folder / "ranking.csv", lambda path: table.to_csv(path, index=False))
-    tidy = measurements(ranking, record.suite.scenario[0].name)
+    tidy = measurements(ranking, record.suite.traffic[0].name)
     write_whole(folder / "measurements.parquet", lambda path: tidy.to_parquet(path, index=False))
 
 
-def load_ranked(folder: Path) -> RankedRun:
-    """Read what a run was last ranked as. Raises EvidenceError if there is no ranking that can be read."""
+def load_ranked(folder: Path, reader: RunReader | None = None) -> RankedRun:
+    """Read what a run was last ranked as; `reader` has its evidence, where that was read already.
+
+    Raises EvidenceError if there is no ranking that can be read.
+    """
     if not (folder / "ranking.json").exists():
         raise EvidenceError(
             f"{folder}: not ranked yet (complete it with `harness run --resume {folder}`, "
@@ -79,4 +105,9 @@ def load_ranked(folder: Path) -> RankedRun:
     except EvidenceError as error:
         mend = f"derive it again with `harness rank {folder}`"
         raise EvidenceError(f"{folder}: its ranking cannot be read: {error} ({mend})") from error
-    return RankedRun(folder, read_run(folder), ranking, policy, open_run(folder).hosts())
+    reader = reader or open_run(folder)
+    unknown = {f"{row.candidate}@{row.target}" for row in ranking.rows} - {cell.name for cell in reader.cells}
+    if unknown:
+        what = f"has rows that the run does not have: {listed(sorted(unknown))}"
+        raise EvidenceError(f"{folder / 'ranking.json'}: {what} (derive it again with `harness rank {folder}`)")
+    return RankedRun(folder, reader.record, ranking, policy, reader.hosts())

@@ -64,7 +64,7 @@ class Controls:
                 run_job(launcher, start.folder, start.job, start.terms, self._observer.tick)
 
     def _start(self, cell: Cell, name: str, block: int, room_s: float) -> Start:
-        prepared, first = self._prepared.cells[cell.name], self._record.suite.scenario[0]
+        prepared, first = self._prepared.cells[cell.name], self._record.suite.traffic[0]
         stretch = min(1.0, max(plan.SHORTEST, room_s / (2 * len(KINDS) * first.seconds)))
         sizing = Sizing({cell.name: stretch}, stretch)
         job = self._jobs.trial(cell, prepared, plan.Planned(cell.name, block, block), sizing)
@@ -75,5 +75,5 @@ class Controls:
             set_aside(folder)
         except OSError as error:
             raise cannot_write(folder, error) from error
-        terms = Terms(self._folder, cell.target.limits, cell.target.python, self._record.suite.budget.phase_timeout_s)
+        terms = Terms(self._folder, cell.target.granted, cell.target.python, self._record.suite.budget.phase_timeout_s)
         return Start(self._places[cell.target.launcher], folder, job, terms)

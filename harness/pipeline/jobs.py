@@ -8,8 +8,9 @@ from typing import NamedTuple
 import msgspec
 
 from harness.analyse.reader import RunReader
-from harness.evidence.run import Cell, Prepared, PreparedCell, RunRecord, Speed
+from harness.evidence.run import TRACES, Cell, Prepared, PreparedCell, RunRecord, Speed
 from harness.pipeline import plan
+from harness.pipeline.starts import ROWS
 from harness.spec.metrics import PERCENTILES, split_key
 from harness.spec.policy import Policy, keys_of
 from harness.spec.scenario import Scenario
@@ -59,13 +60,19 @@ def windows_of(scenarios: Sequence[Scenario]) -> plan.Windows:
     return plan.Windows(scenarios[0].seconds, math.fsum(each.seconds for each in scenarios[1:]))
 
 
-def cost_of(speed: Speed, first: str, needed: int, setup_s: float) -> plan.Cost:
-    """Return what a trial takes, as far as the cell's first process told; `first` is the suite's first scenario."""
-    own = [s for name, s in speed.requests_s.items() if name.partition(".")[0] == first]
-    request_s = own[0] if own else max(speed.requests_s.values(), default=speed.first_s)
+def cost_of(speed: Speed, scenarios: Sequence[Scenario], needed: int, setup_s: float) -> plan.Cost:
+    """Return what a trial takes, as far as the cell's first process told."""
+    by_name, took_s = {each.name: each for each in scenarios}, speed.requests_s
+    of = {name: by_name.get(name.partition(".")[0]) for name in took_s}
+    each_s = {name: (kind.gap_s(took_s[name]) if kind else 0.0) or took_s[name] for name, kind in of.items()}
+    own = [name for name, kind in of.items() if kind is scenarios[0]]
+    request_s = took_s[own[0]] if own else max(took_s.values(), default=speed.first_s)
+    others_s = math.fsum(each_s.values()) - (each_s[own[0]] if own else request_s)
     least_s = plan.PERIODS * speed.settle_s
-    others_s = math.fsum(speed.requests_s.values()) - request_s
-    return plan.Cost(setup_s, request_s, max(others_s, least_s * (len(speed.requests_s) - 1), 0.0), needed, least_s)
+    others_s = max(others_s, least_s * (len(took_s) - 1), 0.0)
+    gap_s = scenarios[0].gap_s(request_s)
+    effect = plan.queue_effect(request_s / gap_s / scenarios[0].serving) if gap_s else 1.0
+    return plan.Cost(setup_s, request_s, others_s, math.ceil(needed * effect), least_s, gap_s)
 
 
 class Sizing(NamedTuple):
@@ -84,18 +91,19 @@ class Jobs:
 
     def cold(self, cell: Cell, prepared: PreparedCell, number: int, predict: bool) -> Trial:
         """Make the job of a cold trial: short windows, and the predictions of the dataset where they are asked for."""
-        short = [min(each.seconds, COLD_SECONDS) / each.seconds for each in self._suite.scenario]
+        short = [min(each.seconds, COLD_SECONDS) / each.seconds for each in self._suite.traffic]
         if (energy_s := _energy_s(self._suite.policy, cell.target)) is not None:
-            short[0] = energy_s / self._suite.scenario[0].seconds
-        scenarios = tuple(map(_scaled, self._suite.scenario, short))
+            short[0] = energy_s / self._suite.traffic[0].seconds
+        scenarios = tuple(map(_scaled, self._suite.traffic, short))
         job = self._trial(cell, prepared, scenarios)
-        return msgspec.structs.replace(job, predict=predict, sequence=number)
+        kept = ROWS if cell.target.lifecycle is not None and self._dataset is None else 0
+        return msgspec.structs.replace(job, predict=predict, sequence=number, keep_rows=kept)
 
     def trial(self, cell: Cell, prepared: PreparedCell, planned: plan.Planned, sizing: Sizing) -> Trial:
         """Make the job of a planned trial."""
-        others = [min(sizing.stretch[planned.cell], 1.0)] * (len(self._suite.scenario) - 1)
-        factors = [self._window_s(cell, prepared, sizing) / self._suite.scenario[0].seconds, *others]
-        scenarios = tuple(map(_scaled, self._suite.scenario, factors))
+        others = [min(sizing.stretch[planned.cell], 1.0)] * (len(self._suite.traffic) - 1)
+        factors = [self._window_s(cell, prepared, sizing) / self._suite.traffic[0].seconds, *others]
+        scenarios = tuple(map(_scaled, self._suite.traffic, factors))
         job = self._trial(cell, prepared, scenarios)
         turn = self.turn(cell, prepared, sizing)
         return msgspec.structs.replace(
@@ -109,18 +117,18 @@ class Jobs:
 
     def turn(self, cell: Cell, prepared: PreparedCell, sizing: Sizing) -> plan.Turn:
         """Return the turns of a cell's trial."""
-        typical_s = self._suite.scenario[0].seconds * sizing.typical
+        typical_s = self._suite.traffic[0].seconds * sizing.typical
         cost = self._cost(prepared)
         return plan.turn(self._window_s(cell, prepared, sizing), typical_s, cost.request_s, cost.least_s)
 
     def _window_s(self, cell: Cell, prepared: PreparedCell, sizing: Sizing) -> float:
         """Return the seconds of a cell's first window: two requests of a slow model at least, a turn under a quota."""
         cost = self._cost(prepared)
-        least_s = max(plan.LEAST_REQUESTS * cost.request_s, cost.least_s)
-        return max(self._suite.scenario[0].seconds * sizing.stretch[cell.name], least_s)
+        least_s = max(plan.LEAST_REQUESTS * cost.each_s, cost.least_s)
+        return max(self._suite.traffic[0].seconds * sizing.stretch[cell.name], least_s)
 
     def _cost(self, prepared: PreparedCell) -> plan.Cost:
-        return cost_of(prepared.speed or Speed(), self._suite.scenario[0].name, 0, 0.0)
+        return cost_of(prepared.speed or Speed(), self._suite.traffic, 0, 0.0)
 
     def _trial(self, cell: Cell, prepared: PreparedCell, scenarios: tuple[Scenario, ...]) -> Trial:
         assert prepared.variant is not None, "a prepared cell has a variant"
@@ -133,6 +141,7 @@ class Jobs:
             variant=prepared.variant,
             scenarios=scenarios,
             dataset=self._dataset,
+            traces=TRACES if any(each.files() for each in scenarios) else None,
             synthetic=synthetic,
             seed=self._record.seed,
         )
@@ -145,8 +154,8 @@ def _scaled(scenario: Scenario, factor: float) -> Scenario:
 
 def _pinned(job: Trial, block: int) -> tuple[int, ...] | None:
     """Keep a cell of one thread to one CPU, another one in each block: CPUs of one machine are not alike."""
-    threads = job.target.options.get("intra_op_threads", job.target.limits.cpus)
-    if not isinstance(threads, int | float) or threads > 1:
+    threads = job.target.options.get("intra_op_threads", job.target.granted.cpus)
+    if not isinstance(threads, int | float) or threads > 1 or any(each.serving > 1 for each in job.scenarios):
         return None
     cpus = sorted(os.sched_getaffinity(0))
     return (cpus[block % len(cpus)],)
@@ -158,7 +167,7 @@ class Sizes:
     def __init__(self, record: RunRecord, prepared: Prepared, reader: RunReader) -> None:
         self._suite, self._prepared, self._reader = record.suite, prepared, reader
         self._wanted = plan.wanted_blocks(record.suite, record.quick)
-        self._windows, self._cold = windows_of(record.suite.scenario), needs_cold(record.suite.policy)
+        self._windows, self._cold = windows_of(record.suite.traffic), needs_cold(record.suite.policy)
         self._samples = samples_needed(highest_percentile(record.suite.policy))
         self.ready = [name for name, cell in prepared.cells.items() if cell.status == "ok"]
         costs = self._costs(self.ready, self._wanted)
@@ -191,9 +200,9 @@ class Sizes:
         self, names: Sequence[str], blocks: int, done: int = 0, needed: int | None = None
     ) -> dict[str, plan.Cost]:
         needed = needed or plan.requests_needed(self._samples, blocks)
-        first, setups = self._suite.scenario[0].name, self._setups(names, done)
+        setups = self._setups(names, done)
         speeds = {name: self._prepared.cells[name].speed or Speed() for name in names}
-        return {name: cost_of(speeds[name], first, needed, setups[name]) for name in names}
+        return {name: cost_of(speeds[name], self._suite.traffic, needed, setups[name]) for name in names}
 
     def _setups(self, names: Sequence[str], done: int) -> dict[str, float]:
         """Return what a trial takes beside its windows: as the last block told, before that by the cells' speed."""

@@ -12,7 +12,7 @@ import msgspec
 
 from harness.convert.chains import Form, apply, chain
 from harness.errors import EvidenceError, SpecError
-from harness.evidence.files import write_json
+from harness.evidence.files import file_digest, write_json
 from harness.evidence.folder import succeeded
 from harness.evidence.run import Cell, Prepared, PreparedCell, RunRecord, cells, cold_folder, read_prepared
 from harness.launch.base import PROCESS, Launchers, Terms, launchers, run_job
@@ -42,11 +42,15 @@ class Data(NamedTuple):
 
 
 class Preparation:
-    """Prepares the cells of one run; `places` are the launchers by name."""
+    """Prepares the cells of one run; `places` are the launchers by name.
+
+    `candidates` holds the digest of each candidate's own artefact, once a cell of it has been prepared.
+    """
 
     def __init__(self, folder: Path, record: RunRecord, places: Launchers, say: Callable[[str], None]) -> None:
         self._folder, self._record, self._places, self._say = folder, record, places, say
         self._made: dict[tuple[str, str, tuple[str, ...], str], PreparedCell] = {}
+        self.candidates: dict[str, str] = {}
 
     def check(self, target: Target) -> Outcome:
         """Ask in a fresh process if `target` can be used here. Raises SpecError if its runtime or options are wrong."""
@@ -77,6 +81,7 @@ class Preparation:
         except OSError as error:
             what = f"the artefact of '{cell.candidate.name}' cannot be read: {error.filename}: {error.strerror}"
             raise SpecError(self._record.suite_file, what, "put it back") from error
+        self.candidates[cell.candidate.name] = own.digest
         if cell.candidate.sha256 is not None and own.digest != cell.candidate.sha256:
             why = f"sha256 of {cell.candidate.path} is {own.digest}, the suite pins {cell.candidate.sha256}"
             return PreparedCell(status="failed", failure="load_error", why=why)
@@ -143,7 +148,7 @@ class Preparation:
         self, cell: Cell, source: Variant, conversion: str, data: Data, reference: str | None
     ) -> tuple[Path, Path]:
         """Return where a conversion is kept: if it takes none of the target's options, and if it takes some."""
-        own = artefacts.file_digest(self._folder / reference) if reference is not None else None
+        own = file_digest(self._folder / reference) if reference is not None else None
         compared = (cell.candidate.output, cell.candidate.task, own)
         digests = data.digests or {"synthetic": repr((self._record.suite.dataset.synthetic, self._record.seed))}
         keyed = partial(artefacts.cache_key, source, conversion, cell.target.runtime)
@@ -256,7 +261,9 @@ def prepare(folder: Path, record: RunRecord, observer: Observer, places: Launche
         if made[each.name].status == "ok":
             made[each.name] = first.run(each, made[each.name], checked[each.target.name])
     spent_s = time.monotonic() - begin
-    prepared = Prepared(cells=made, dataset=data.folder, digests=data.digests, spent_s=spent_s)
+    prepared = Prepared(
+        cells=made, dataset=data.folder, digests=data.digests, candidates=work.candidates, spent_s=spent_s
+    )
     write_json(folder / "prepare.json", prepared)
     return prepared
 

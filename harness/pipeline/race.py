@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence, Set
 import numpy as np
 
 from harness.score.compare import fixed_variances, sum_of_noise, tie_margin
-from harness.score.estimate import estimate
+from harness.score.estimate import estimate, saturation, why_unknown
 from harness.score.limits import certainly_broken, probability
 from harness.score.records import Entry
 from harness.score.weights import single_log_metric, slope, utility, weighting_of
@@ -42,7 +42,7 @@ def per_objective(entries: Sequence[Entry], policy: Policy, blocks: int) -> Floa
 def fixed_of(entries: Sequence[Entry], policy: Policy) -> Floats:
     """Return [cells, cells]: the variance of each difference in `values_of` that more blocks do not reduce.
 
-    That of the dataset's rows, paired by row. 0 where no metric is made of rows.
+    That of the dataset's rows, paired by row, and of cold starts, which are over before the race.
     """
     weighting = weighting_of(policy, set(policy.objectives))
     weights = dict(zip(weighting.keys, map(float, weighting.central), strict=True))
@@ -66,7 +66,7 @@ def _fixed(entries: Sequence[Entry], weights: Mapping[str, float], policy: Polic
     single = single_log_metric(policy) is not None
     parts = []
     for entry in entries:
-        found = {key: estimate(entry, key) for key in weights if key in entry.rows}
+        found = {key: estimate(entry, key) for key in weights if key not in entry.trials}
         known = {key: each for key, each in found.items() if each is not None}
         slopes = {k: 1.0 if single else slope(x.value, x.log, k, policy.objectives[k]) for k, x in known.items()}
         parts.append(sum_of_noise([(each, weights[key] * slopes[key]) for key, each in known.items()]))
@@ -97,12 +97,19 @@ def broken_limit(entry: Entry, policy: Policy, level: float) -> tuple[str, float
     return None
 
 
+def without_bound(entry: Entry, policy: Policy) -> str | None:
+    """Say that a latency of the policy has no bound, because an open loop offered more than could be served."""
+    found = (key for key in keys_of(policy) if saturation(entry, key) is not None)
+    return next((why for key in found if (why := why_unknown(entry, key)) is not None), None)
+
+
 def is_open(entry: Entry, policy: Policy, to_the_end: bool = False) -> bool:
     """Whether the evidence cannot judge some limit or objective of the entry yet, for want of requests.
 
     `to_the_end`: also where a percentile has no upper end because trials differ, which more blocks may mend.
     """
-    found = [each for key in keys_of(policy) if (each := estimate(entry, key)) is not None]
+    keys = [key for key in keys_of(policy) if key in entry.trials]  # blocks add nothing to starts, sizes, dataset rows
+    found = [each for key in keys if (each := estimate(entry, key)) is not None]
     return any(not each.settled or (to_the_end and not each.bounded) for each in found)
 
 

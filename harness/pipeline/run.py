@@ -1,4 +1,4 @@
-"""The main job: prepare → measure → conclude. Each step takes what the one before gave."""
+"""The main job: prepare → start → measure → conclude. Each step takes what the one before gave."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from harness.pipeline.controls import Controls
 from harness.pipeline.measure import measure
 from harness.pipeline.prepare import prepare
 from harness.pipeline.progress import Observer, Silent
+from harness.pipeline.starts import Starts
 
 
 def run(
@@ -23,6 +24,7 @@ def run(
     places = places or launchers(target.launcher for target in record.targets)
     with held(places, str(folder)) as ready:
         prepared = prepare(folder, record, observer, ready)
+        Starts(folder, record, prepared, observer, ready).run()
         race = measure(folder, record, prepared, observer, ready)
         if record.controls and race.leader:
             Controls(folder, record, prepared, observer, ready).run(race.leader)

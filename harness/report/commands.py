@@ -1,9 +1,12 @@
-"""The command that settles what a run left undecided."""
+"""Commands as they are typed: what settles an undecided run, what repeats a run."""
 
 import math
+import shlex
+from pathlib import PurePath
 
 import msgspec
 
+from harness.evidence.run import RunRecord
 from harness.score.records import Ranking
 from harness.spec.diagnostics import Diagnostic
 
@@ -27,6 +30,25 @@ def with_commands(ranking: Ranking, run: str, budget_s: float) -> Ranking:
         for row in ranking.rows
     )
     return msgspec.structs.replace(notes_with_command(ranking, run, budget_s), rows=rows)
+
+
+def command(record: RunRecord) -> str:
+    """Return the command that measures the same again: suite or models, targets, budget, seed.
+
+    What describes the inputs of bare models is in `run.json`.
+    """
+    suite, words = record.suite, ["harness", "run"]
+    if record.synthetic_policy:
+        words += [each.path or each.name for each in suite.candidate]
+    else:
+        file = PurePath(record.suite_file)
+        words.append(file.stem if file.parent.name == "suites" else record.suite_file)
+    for target in record.targets:
+        words += ["--target", target.name]
+    flags = {"--exhaustive": suite.budget.race == "off", "--controls": record.controls, "--quick": record.quick}
+    words += [flag for flag, given in flags.items() if given]
+    words += ["--budget", f"{suite.budget.seconds:g}s", "--seed", str(record.seed)]
+    return " ".join(map(shlex.quote, words))
 
 
 def _told(of: Diagnostic, run: str, budget_s: float) -> Diagnostic:

@@ -3,21 +3,25 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from harness.analyse.reader import open_run
+from harness.analyse.reader import RunReader, open_run
 from harness.analyse.seconds import seconds_by_purpose
+from harness.analyse.waterfall import waterfall
 from harness.evidence.files import write_whole
 from harness.evidence.run import cells as all_cells
 from harness.evidence.run import read_prepared
 from harness.pipeline.conclude import RankedRun
 from harness.report import cells
 from harness.report.commands import with_commands
+from harness.report.decision import decide
 from harness.report.footprint import footprint_cells
+from harness.report.kept import kept
+from harness.report.lists import host_lines, parity_line, policy_lines, target_line, variant_parts
 from harness.report.sections import host_noise, limits, time_spent
+from harness.report.waterfall import LEGEND as STARTS_LEGEND
+from harness.report.waterfall import starts_cells, waterfall_lines
 from harness.score.records import Ranking, Row
-from harness.score.words import listed, short_name, text_of
-from harness.spec.metrics import lookup
+from harness.score.words import name_of, text_of
 from harness.spec.policy import Policy
-from harness.spec.target import Option, Target
 from harness.spec.variant import Variant
 
 LEGEND = (
@@ -27,12 +31,11 @@ LEGEND = (
     "quality over dataset rows; all else over trials. `>x [≈y]`: too few requests for an upper end; y is the value so "
     "far."
 )
-_NAMED = 5
 
 
-def write_report(ranked: RankedRun) -> None:
-    """Write `report.md` into the run's folder."""
-    text = report(ranked, seconds_by_purpose(open_run(ranked.folder)))
+def write_report(ranked: RankedRun, reader: RunReader | None = None) -> None:
+    """Write `report.md` into the run's folder; `reader` has the run's evidence, where that was read already."""
+    text = report(ranked, seconds_by_purpose(reader or open_run(ranked.folder)))
     write_whole(ranked.folder / "report.md", lambda path: path.write_text(text, encoding="utf-8"))
 
 
@@ -45,20 +48,22 @@ def report(ranked: RankedRun, seconds: Mapping[str, float] | None = None) -> str
         f"# {record.suite.name}: {' '.join(record.suite.description.split())}",
         decision(ranking),
         "## Ranking",
-        _ranking(ranking, ranked.policy),
+        ranking_grid(ranking, ranked.policy),
         LEGEND,
         *_titled("## Footprint", _footprint(ranking)),
+        *_titled("## Cold starts", _starts(ranked)),
+        *_titled("## Kept instances", kept(ranking)),
         "## Reasons",
         *(_row(row) for row in ranking.rows),
         "## Policy",
-        _policy(ranked.policy),
+        _bullets(policy_lines(ranked.policy)),
         "## Notes",
         _bullets(text_of(note) for note in ranking.notes if note not in controls),
         *_titled("## Controls", _bullets(map(text_of, controls))),
         *_titled("## Host noise", host_noise(ranking)),
         *_titled("## How the time was spent", time_spent(seconds or {})),
         "## Targets",
-        _bullets(_target(target) for target in record.targets),
+        _bullets(f"`{target.name}`: {target_line(target)}" for target in record.targets),
         *_titled("## Limits", limits(ranked.folder, all_cells(record.suite, record.targets))),
         "## Variants",
         _variants(ranked.folder),
@@ -75,17 +80,8 @@ def _titled(title: str, text: str) -> tuple[str, ...]:
 
 def decision(ranking: Ranking) -> str:
     """Say which row should serve, or which may."""
-    best = [row for row in ranking.rows if row.may_be_best]
-    if not best:
-        return "**No row is eligible.** See the reasons of each row."
-    names = [f"`{row.candidate}` on `{row.target}`" for row in best]
-    if len(best) > 1:
-        rest = f", or {listed(names[1:], _NAMED)}" if len(best) == 2 else f"; so may {listed(names[1:], _NAMED)}"
-        return f"**{names[0]} may be the best{rest}.** The evidence does not tell these {len(best)} rows apart."
-    if best[0].status == "undecided":
-        return f"**{names[0]} may serve, but it is undecided.** See its reasons."
-    sure = f", P(best) = {cells.best(best[0])}" if best[0].p_best is not None else ""
-    return f"**{names[0]} should serve**{sure}."
+    headline, detail = decide(ranking, lambda name: f"`{name}`")
+    return f"**{headline}** {detail}".rstrip()
 
 
 def _footprint(ranking: Ranking) -> str:
@@ -94,7 +90,20 @@ def _footprint(ranking: Ranking) -> str:
     return grid(heads, rows) if any(row.metrics for row in ranking.rows) else ""
 
 
-def _ranking(ranking: Ranking, policy: Policy) -> str:
+def _starts(ranked: RankedRun) -> str:
+    """Return the rows with cold starts, and a picture of each; nothing where there are none."""
+    heads, rows = starts_cells(ranked.ranking)
+    lives = {target.name: target.lifecycle for target in ranked.record.targets}
+    pictures = [
+        f"`{name_of(row)}`:\n\n```text\n" + "\n".join(lines) + "\n```"
+        for row in ranked.ranking.rows
+        if (lines := waterfall_lines(waterfall(row.metrics, lives.get(row.target))))
+    ]
+    return "\n\n".join([grid(heads, rows), f"{STARTS_LEGEND}.", *pictures]) if rows else ""
+
+
+def ranking_grid(ranking: Ranking, policy: Policy) -> str:
+    """Return the ranked table."""
     keys, of = cells.columns(ranking, policy), cells.places(ranking)
     metrics = (" ".join(cells.heading(key)).strip() for key in keys)
     head = ["#", "candidate", "target", "could be", *cells.ESTIMATES, *metrics, "status"]
@@ -120,27 +129,7 @@ def _row(row: Row) -> str:
 
 
 def _host(facts: Mapping[str, object], trials: int) -> str:
-    return f"Trials on this host: {trials}\n\n" + _bullets(f"{key}: {value}" for key, value in facts.items())
-
-
-def _policy(policy: Policy) -> str:
-    lines = []
-    for key, limit in policy.limits.items():
-        ends = (("least", limit.min), ("most", limit.max))
-        bounds = " and ".join(f"at {word} {bound:g}" for word, bound in ends if bound is not None)
-        lines.append(f"limit: {short_name(key)} {bounds}")
-    for key, x in policy.objectives.items():
-        weight = "by order" if x.weight is None else x.weight
-        scale = f"1 at {x.target:g}, 0 at {x.limit:g} {lookup(key).unit}".rstrip()
-        lines.append(f"objective: {short_name(key)}, weight {weight}, {scale}")
-    return _bullets(lines)
-
-
-def _target(target: Target) -> str:
-    text = f"`{target.name}`: {target.description}"
-    if (p := target.price) is None:
-        return text
-    return f"{text}; {p.usd_per_hour} USD/h at {p.utilisation:.0%} utilisation ({p.source}, {p.as_of})"
+    return f"Trials on this host: {trials}\n\n" + _bullets(f"{name}: {value}" for name, value in host_lines(facts))
 
 
 def _variants(folder: Path) -> str:
@@ -151,19 +140,8 @@ def _variants(folder: Path) -> str:
 
 
 def _variant(variant: Variant) -> str:
-    parts = [f"{variant.format} in {variant.precision}, by {', '.join(variant.steps)}" if variant.steps else "as given"]
-    parts += [", ".join(f"{key} = {_toml(value)}" for key, value in variant.options.items())] if variant.options else []
-    parts += [f"cast to {variant.cast_to} by the runtime as it loads it"] if variant.cast_to else []
-    parts += [f"{variant.bytes:,} bytes"] if variant.bytes is not None else []
-    parts += [f"SHA-256 `{variant.digest[:16]}…`"]
-    if (parity := variant.parity) is not None:
-        same = "" if parity.top1_agreement is None else f", the same top-1 class in {parity.top1_agreement:.2%}"
-        parts += [f"differs from its original by at most {parity.max_abs_diff:.2g}{same} ({parity.rows} rows)"]
-    return "; ".join(parts)
-
-
-def _toml(value: Option) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    parts = [*variant_parts(variant), f"SHA-256 `{variant.digest[:16]}…`", parity_line(variant)]
+    return "; ".join(filter(None, parts))
 
 
 def _bullets(lines: Iterable[str]) -> str:

@@ -3,7 +3,6 @@
 It is open: the entry-point group `harness.metrics` adds metrics. A plug-in is an object with an attribute `metric`.
 """
 
-import difflib
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
@@ -34,16 +33,59 @@ PERCENTILES: dict[str, float] = {
 }
 DEVICE_PERCENTILES: dict[str, float] = {"device_p50_ms": 0.50, "device_p99_ms": 0.99}
 """Percentiles of what requests took on a device, by its own events, where a runtime has such."""
-LEVELS = PERCENTILES | DEVICE_PERCENTILES
-"""All metrics that are percentiles over requests."""
+START_PHASES: dict[str, str] = {
+    "lost": "INITs that took too long, and were ended",
+    "interpreter": "from the start of the process until its interpreter runs",
+    "imports": "importing the runtime, and what asks for work, before the model",
+    "load": "loading the model",
+    "first": "from the loaded model to the first response",
+    "second": "the second request",
+    "init": "from the start of the process until it is ready for a request",
+    "total": "from a request that finds no instance to its response",
+}
+"""Phases of a cold start. The first five follow one another, and add up to `total`."""
+WARM: dict[str, str] = {
+    "warm_invoke": "a request through the platform to an instance that is there",
+    "warm_handler": "the handler's part of such a request",
+    "warm_overhead": "such a request without the handler's part",
+}
+_THREE = {"p50": 0.50, "p90": 0.90, "p99": 0.99}
+START_PERCENTILES: dict[str, float] = {
+    f"{name}_{short}_ms": p
+    for name in (*(f"cold_{phase}" for phase in START_PHASES), *WARM)
+    for short, p in _THREE.items()
+}
+"""Percentiles over the cold starts of a cell, and over the warm requests that follow them."""
+LEVELS = PERCENTILES | DEVICE_PERCENTILES | START_PERCENTILES
+"""All metrics that are percentiles over requests, or over starts."""
 
 _AT_MOST = "{:.1%} of inferences take at most this long"
 _ON_DEVICE = "{:.1%} of inferences take the device at most this long, by its own events"
+
+
+def _of_start(key: str, p: float) -> str:
+    """Say what a percentile over starts means."""
+    name = key.rsplit("_", 2)[0]
+    return f"{p:.0%} take at most this long: {WARM.get(name) or START_PHASES[name.removeprefix('cold_')]}"
+
+
 _METRICS = (
     *(Metric(key, "ms", "lower", "log", "scenario", _AT_MOST.format(p)) for key, p in PERCENTILES.items()),
     *(Metric(key, "ms", "lower", "log", "scenario", _ON_DEVICE.format(p)) for key, p in DEVICE_PERCENTILES.items()),
+    *(Metric(key, "ms", "lower", "log", "cell", _of_start(key, p)) for key, p in START_PERCENTILES.items()),
     Metric("latency_mean_ms", "ms", "lower", "log", "scenario", "mean time of one inference; does not show the tail"),
+    Metric("cold_start_rate", "", "lower", "linear", "scenario", "fraction of users' requests that start an instance"),
     Metric("throughput_per_s", "1/s", "higher", "log", "scenario", "inferences completed per second, kept busy"),
+    Metric("capacity_per_s", "1/s", "higher", "log", "scenario", "highest rate at which a percentile keeps its limit"),
+    Metric("capacity_holds_per_s", "1/s", "higher", "log", "scenario", "highest rate certified to keep that limit"),
+    Metric("capacity_breaks_per_s", "1/s", "higher", "log", "scenario", "lowest rate certified to break that limit"),
+    Metric("offered_per_s", "1/s", "none", "log", "scenario", "requests that were due per second, in an open loop"),
+    Metric("utilisation", "", "none", "log", "scenario", "share of time that servers of an open loop were busy"),
+    Metric("service_mean_ms", "ms", "lower", "log", "scenario", "mean time that a server of an open loop took a batch"),
+    Metric("mean_batch_size", "", "none", "log", "scenario", "requests served at once, where they are batched"),
+    Metric("lateness_p50_ms", "ms", "none", "linear", "scenario", "median of how late idle servers started a request"),
+    Metric("lateness_p99_9_ms", "ms", "none", "linear", "scenario", "p99.9 of how late idle servers started a request"),
+    Metric("lindley_error_p99_ms", "ms", "none", "linear", "scenario", "p99 of |latency - what a queue predicts|"),
     Metric("best_batch_size", "", "none", "linear", "scenario", "batch size with the highest throughput"),
     Metric("load_ms", "ms", "lower", "log", "cell", "from artefact on disk to a session that can be called"),
     Metric("first_inference_ms", "ms", "lower", "log", "cell", "the first inference after loading"),
@@ -74,6 +116,7 @@ _METRICS = (
         "fp32_agreement", "", "higher", "linear", "cell", "fraction of rows with the candidate's top-1 class in fp32"
     ),
     Metric("cost_per_million_usd", "USD", "lower", "log", "cell", "price × occupied time of a million inferences"),
+    Metric("cost_per_month_usd", "USD", "lower", "log", "cell", "the bill of a month (30 days) of the users' requests"),
 )
 CATALOGUE: dict[str, Metric] = {metric.key: metric for metric in _METRICS}
 
@@ -104,6 +147,8 @@ def metric_names() -> tuple[str, ...]:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Say which known word is meant, as a phrase for an error message."""
+    import difflib  # for errors only
+
     options = sorted(known)
     close = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
     if close:

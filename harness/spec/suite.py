@@ -93,3 +93,8 @@ class Suite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     budget: Budget = Budget()
     parity: dict[str, Parity] = {}
     policy: Policy = Policy()
+
+    @property
+    def traffic(self) -> tuple[Scenario, ...]:
+        """The scenarios that trials run, in order; cold starts are not among them."""
+        return tuple(scenario for scenario in self.scenario if scenario.in_trials)

@@ -81,6 +81,8 @@ class Trial(_Job, frozen=True, kw_only=True, tag="trial"):
     Paths are relative to the staging root. A window is a number of turns of `turn_s` seconds each. `fresh`: the process
     is to be a new interpreter, not a fork of one that imported the runtime. `cpus`: the CPUs
     that it may use (None: all that it is given). `slower` adds this fraction of work to each inference (a control).
+    `traces` is the folder of arrivals that scenarios replay. `keep_rows`: of synthetic inputs so many rows are left in
+    the folder, for jobs that send them.
     """
 
     candidate: Candidate
@@ -88,6 +90,7 @@ class Trial(_Job, frozen=True, kw_only=True, tag="trial"):
     variant: Variant
     scenarios: tuple[Scenario, ...]
     dataset: str | None = None
+    traces: str | None = None
     synthetic: Synthetic | None = None
     seed: int = 0
     block: int = 0
@@ -98,7 +101,28 @@ class Trial(_Job, frozen=True, kw_only=True, tag="trial"):
     turn_s: float = 0.025
     cpus: tuple[int, ...] | None = None
     slower: float = 0.0
+    keep_rows: int = 0
     warm_up: WarmUpRule = WarmUpRule()
+
+
+class ColdStart(_Job, frozen=True, kw_only=True, tag="cold_start"):
+    """Start one instance of a cell, send it up to `requests` requests of one row each, and end it.
+
+    `rows` is a folder of arrays, rows in front: request j of start n has row `n * requests + j`. Behind the second
+    request it goes on for `seconds` at most. `entry` is where the runtime's plug-in is (`module:object`): looking it
+    up would be part of the start. `block` is the number of the start, from 0.
+    """
+
+    candidate: Candidate
+    target: Target
+    variant: Variant
+    entry: str
+    rows: str
+    requests: int = 10
+    seconds: float = 0.5
+    seed: int = 0
+    block: int = 0
+    cpus: tuple[int, ...] | None = None
 
 
 class CheckTarget(_Job, frozen=True, kw_only=True, tag="check_target"):
@@ -139,7 +163,7 @@ class Describe(_Job, frozen=True, kw_only=True, tag="describe"):
     target: Target
 
 
-Job = Trial | CheckTarget | MakeDataset | Convert | Describe
+Job = Trial | ColdStart | CheckTarget | MakeDataset | Convert | Describe
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,11 +174,28 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     shape: tuple[int | str, ...]
 
 
+class OpenLoop(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The traffic of a window whose requests are due whether or not earlier ones are done.
+
+    `rate_per_s` is the rate that arrivals were drawn at, or the mean rate of a trace; `offered` are the arrivals of
+    `seconds`; those that were not served when the window's deadline came are not in its arrays. `servers` threads or
+    processes served them, up to `max_batch` at once, which were waited for up to `max_wait_ns`.
+    """
+
+    rate_per_s: float
+    offered: int
+    seconds: float
+    servers: int = 1
+    max_batch: int = 1
+    max_wait_ns: int = 0
+
+
 class Window(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One measured window of a scenario: requests, turns, how it was warmed up, why it ended.
 
     `uncounted` requests began a turn, while caches held what others had left there, and a CPU quota was unused.
-    `device_timed`: there is an array of what each request took on a device.
+    `device_timed`: there is an array of what each request took on a device. `open_loop` is the traffic of an open loop,
+    whose `elapsed_ns` go from its begin to the end of its last request; in a closed loop they are those of requests.
     """
 
     name: str
@@ -167,8 +208,37 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     warm_up_ns: int = 0
     rounds: int = 0
     uncounted: int = 0
-    ended_by: Literal["turns", "time", "samples"] = "turns"
+    ended_by: Literal["turns", "time", "samples", "deadline"] = "turns"
     device_timed: bool = False
+    open_loop: OpenLoop | None = None
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How one instance started, in ns: each phase begins where the one before it ends, and they add up to `total_ns`.
+
+    From the start of the process until the interpreter runs, until the runtime is imported, until the model is loaded,
+    until the first response is there. `lost_ns` was spent before that on `inits - 1` INITs that were ended because they
+    took too long. `init_ns` is from the start of the process until it is ready for a request. `second_ns` is the second
+    request, from sending it. `resident` is the fraction of the artefact that was in memory at the start; None where
+    that is not known, or there is no file. `own_ns` is left out of all that: importing the harness's own modules, which
+    no function that somebody deploys would do.
+    """
+
+    own_ns: int
+    interpreter_ns: int
+    imports_ns: int
+    load_ns: int
+    first_ns: int
+    second_ns: int
+    init_ns: int
+    lost_ns: int = 0
+    inits: int = 1
+    resident: float | None = None
+
+    @property
+    def total_ns(self) -> int:
+        """From the start of the (first) process until the first response."""
+        return self.lost_ns + self.interpreter_ns + self.imports_ns + self.load_ns + self.first_ns
 
 
 class SchedulingCounters(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -212,12 +282,14 @@ class ProbeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 class Launched(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the launcher knows of a job: wall time (ns), the host it ran on, what was granted, what was watched.
 
-    `begin_ns` is when it was started (CLOCK_MONOTONIC), for a fork before its template was ready.
+    `begin_ns` is when it was started (CLOCK_MONOTONIC), for a fork before its template was ready; `began_unix_ns` is
+    the same moment by the calendar's clock (ns since 1970), None in older evidence.
     """
 
     launcher: str
     wall_ns: int
     begin_ns: int = 0
+    began_unix_ns: int | None = None
     host: dict[str, Fact] = {}
     resources: Resources = Resources()
     probes: dict[str, ProbeRecord] = {}
@@ -228,7 +300,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `pids` are the processes that are measured. `fresh`: it was a new interpreter, not a fork of one. `spent` is where
     the child's time went (ns by purpose), from `begin_ns` (CLOCK_MONOTONIC) on. A check says which `formats` the
-    runtime loads, and which `precisions` of them run in the target's. The launcher adds `launched` at the end.
+    runtime loads, and which `precisions` of them run in the target's. A cold start says how the instance `started`.
+    The launcher adds `launched` at the end.
     """
 
     status: Literal["ok", "failed", "unavailable", "invalid"]
@@ -251,6 +324,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     formats: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
     parity: ParityReport | None = None
+    started: Started | None = None
     inputs: tuple[Input, ...] = ()
     digests: dict[str, str] = {}
     duration_ns: int = 0

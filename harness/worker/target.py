@@ -1,11 +1,17 @@
 """Jobs about a target: whether it can be used here, and what a model takes when it is loaded there."""
 
+from importlib.util import find_spec
+
 from harness.runtimes.base import InputError, load_runtime, wrong_option
 from harness.spec import plugins
 from harness.spec.metrics import nearest
 from harness.spec.suite import Synthetic
+from harness.spec.target import Target
 from harness.spec.wire import CheckTarget, Describe, Fact, Input, Outcome
 from harness.worker.inputs import guess_for, note
+
+CLIENT = "awslambdaric"
+"""The package that asks the Runtime API of AWS Lambda for work."""
 
 
 def check_target(job: CheckTarget) -> Outcome:
@@ -22,7 +28,7 @@ def check_target(job: CheckTarget) -> Outcome:
     if problem:
         return Outcome(status="invalid", message=f"options.{problem}")
     try:
-        reason = runtime.unavailable(target)
+        reason = runtime.unavailable(target) or _without_client(target)
         versions = {} if reason else runtime.versions()
     except ImportError as error:
         reason, versions = plugins.what_brings(error, "runtimes", target.runtime) or str(error), {}
@@ -34,6 +40,14 @@ def check_target(job: CheckTarget) -> Outcome:
     casts = getattr(runtime, "precisions", None)
     precisions = () if casts is None else tuple(casts(target))
     return Outcome(status="ok", formats=runtime.formats, precisions=precisions, versions=versions, settings=settings)
+
+
+def _without_client(target: Target) -> str | None:
+    """Say that a function's runtime client is missing, if it is."""
+    if target.launcher != "function" or find_spec(CLIENT) is not None:
+        return None
+    found = plugins.extra("launchers", target.launcher, CLIENT)
+    return f"the runtime client {CLIENT} is not installed: pip install '{found or CLIENT}'"
 
 
 def describe(job: Describe) -> Outcome:

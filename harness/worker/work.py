@@ -15,10 +15,10 @@ from harness.evidence.files import NO_ROOM
 from harness.evidence.folder import EventLog, read_job, write_outcome
 from harness.runtimes.base import InputError, ModelError, NotPossible, OutputError, out_of_memory
 from harness.spec import plugins
-from harness.spec.variant import Variant
-from harness.spec.wire import DISK_FULL, CheckTarget, Convert, Failure, Job, MakeDataset, Outcome, Trial
+from harness.spec.wire import DISK_FULL, CheckTarget, ColdStart, Convert, Failure, Job, MakeDataset, Outcome, Trial
 from harness.worker.dataset import make_dataset
 from harness.worker.process import limit_memory
+from harness.worker.rooted import rooted
 from harness.worker.target import check_target, describe
 from harness.worker.trial import run_trial
 from harness.worker.turns import Turns
@@ -35,22 +35,11 @@ def perform(job: Job, folder: Path, log: EventLog, turns: Turns, fresh: bool) ->
         log.mark("convert")
         return convert(job, folder)
     log.mark("prepare")
+    if isinstance(job, ColdStart):
+        raise InputError("a cold start needs a launcher that starts instances: function or container")
     if isinstance(job, MakeDataset):
         return make_dataset(job, folder)
     return check_target(job) if isinstance(job, CheckTarget) else describe(job)
-
-
-def rooted(job: Job, root: Path) -> Job:
-    """Return the job with its paths made absolute below the staging root."""
-    changes: dict[str, object] = {}
-    for field in job.__struct_fields__:
-        value = getattr(job, field)
-        if isinstance(value, Variant):
-            files = {k: str(root / v) for k in ("path", "weights") if (v := getattr(value, k)) is not None}
-            changes[field] = msgspec.structs.replace(value, **files)
-        elif field in ("calibration", "reference") or (field == "dataset" and isinstance(value, str)):
-            changes[field] = None if value is None else str(root / value)
-    return msgspec.structs.replace(job, **changes)
 
 
 def attempt(job: Job, folder: Path, log: EventLog, turns: Turns, fresh: bool) -> Outcome:

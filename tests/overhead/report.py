@@ -12,7 +12,10 @@ from pathlib import Path
 
 from edge import fidelity_of_edge
 from figure import Figure, text
+from function_starts import function_starts
 from loop import fidelity, large_analysis, parent_cpu, recording
+from openloop import arrivals, prediction
+from regressions import regressions
 from rounds import fidelity_in_rounds, fidelity_of_threads
 from runs import digits, sizes, slow_models
 from starts import command_line, limited_starts, starts
@@ -29,12 +32,16 @@ FIGURES: dict[str, Callable[[Path], list[Figure]]] = {
     "handover": handover,
     "starts": starts,
     "limits": limited_starts,
+    "functions": function_starts,
     "rounds": fidelity_in_rounds,
     "threads": fidelity_of_threads,
     "twins": twins,
     "digits": digits,
     "slow": slow_models,
     "sizes": sizes,
+    "arrivals": arrivals,
+    "prediction": prediction,
+    "regressions": regressions,
 }
 
 

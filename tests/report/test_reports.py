@@ -113,7 +113,8 @@ def test_what_cannot_be_told_apart_is_not_called_a_winner(ranked):
     quick, slow, *rest = ranked.ranking.rows
     said = decision(with_rows(ranked, best(quick), best(slow), *rest).ranking)
     assert said == (
-        "**`quick` on `box` may be the best, or `slow` on `box`.** The evidence does not tell these 2 rows apart."
+        "**`quick` on `box` may be the best, or `slow` on `box`.** The evidence does not tell these 2 rows apart. "
+        "P(best) of the first: 100 %."
     )
     said = decision(with_rows(ranked, best(quick), best(slow), best(slow, candidate="third"), *rest).ranking)
     assert said.startswith("**`quick` on `box` may be the best; so may `slow` on `box` and `third` on `box`.**")
@@ -123,7 +124,7 @@ def test_a_single_best_row_should_serve_unless_it_is_undecided(ranked):
     quick, slow, *rest = ranked.ranking.rows
     behind = msgspec.structs.replace(slow, may_be_best=False)
     assert decision(with_rows(ranked, best(quick, p_best=0.97), behind, *rest).ranking) == (
-        "**`quick` on `box` should serve**, P(best) = 97 %."
+        "**`quick` on `box` should serve: P(best) = 97 %.**"
     )
     said = decision(with_rows(ranked, best(quick, status="undecided"), behind, *rest).ranking)
     assert said == "**`quick` on `box` may serve, but it is undecided.** See its reasons."
