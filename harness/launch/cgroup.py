@@ -21,7 +21,7 @@ from harness.probes.cgroupfs import PREFIX
 from harness.spec.wire import GroupFiles
 
 _NAME = re.compile(rf"(?:own-)?{PREFIX}(\d+)-(\d+)(?:-\w+)?")
-_REMOVE_S, _RETRY_S = 2.0, 0.001
+_REMOVE_S, _RETRY_S, _YOUNG_S = 2.0, 0.001, 60.0
 _IN_USE = (errno.EBUSY, errno.ENOTEMPTY)
 _ENTER = 'while [ "$1" != -- ]; do echo 0 > "$1" || exit 71; shift; done; shift; exec "$@"'
 """A shell enters cgroups and becomes the program; it exits with EX_OSERR of sysexits.h where it may not."""
@@ -179,6 +179,31 @@ def sweep(folders: Iterable[Path]) -> list[Path]:
     for each in found:
         remove(each)
     return found
+
+
+def sweep_empty(root: Path) -> list[Path]:
+    """Remove empty cgroups that killed runs left anywhere below `root`; returns them.
+
+    A process of another container has a number that means nothing here, so that it seems not to live: no process is
+    killed, and what is younger than a minute, whose process may be about to enter, stays.
+    """
+    names = (Path(at) / name for at, below, _ in os.walk(root) for name in below if _NAME.fullmatch(name))
+    old = [each for each in names if _is_left(each.name) and _age_s(each) > _YOUNG_S]
+    return [each for each in old if _removed_empty(each)]
+
+
+def _age_s(folder: Path) -> float:
+    with suppress(OSError):
+        return time.time() - folder.stat().st_ctime
+    return 0.0
+
+
+def _removed_empty(folder: Path) -> bool:
+    try:
+        folder.rmdir()
+    except OSError:
+        return False
+    return True
 
 
 def _is_left(name: str) -> bool:

@@ -13,7 +13,7 @@ import msgspec
 import psutil
 
 from harness.launch import systemd
-from harness.launch.cgroup import Group, Refused, mine, new_name, sweep
+from harness.launch.cgroup import Group, Refused, mine, new_name, sweep, sweep_empty
 from harness.launch.limits import CONTROLLERS, Here, Means, Place, decide
 from harness.probes.base import read_text
 from harness.probes.cgroupfs import SYSTEM, folders_of, mounted
@@ -90,12 +90,20 @@ def find(system: Path = SYSTEM) -> Means:
 
 
 def tidy(system: Path = SYSTEM) -> list[Path]:
-    """Remove the cgroups that killed runs left where this process would make its own; returns them."""
+    """Remove the cgroups that killed runs left, and return them.
+
+    Where this process would make its own, with what lives in them; elsewhere, where a run from another terminal or
+    service may have made them, only empty ones.
+    """
     among = mounted(system)
     own = folders_of("self", among, system)
     roots = {mount.folder for mount in among if mount.version == 2}
     above = [] if own.v2 is None else [own.v2, *(each for each in own.v2.parents if _within(each, roots))]
-    return sweep(dict.fromkeys([*own.v1.values(), *above]))
+    found = sweep(dict.fromkeys([*own.v1.values(), *above]))
+    limiting = [
+        mount.folder for mount in among if mount.version == 2 or {*mount.controllers} & {*CONTROLLERS, _COMPANION}
+    ]
+    return [*found, *(each for folder in dict.fromkeys(limiting) for each in sweep_empty(folder))]
 
 
 def _within(folder: Path, roots: Collection[Path]) -> bool:

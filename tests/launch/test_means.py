@@ -258,6 +258,21 @@ def test_leftovers_are_looked_for_wherever_a_cgroup_could_be_made(tmp_path: Path
         assert not list((base / place).glob(f"*{gone_}"))
 
 
+def test_elsewhere_only_old_and_empty_leftovers_are_removed(tmp_path: Path, monkeypatch):
+    """Such as of a run from another terminal; a process of another container only seems not to live."""
+    root = tree(tmp_path, V2, f"0::/{SCOPE}\n", folder(SCOPE, "memory"))
+    elsewhere = root / BASE / "system.slice" / "cron.service"
+    name = "harness-4194304-7-ab"
+    for part in ("empty", "inhabited/below"):
+        (elsewhere / part / name).mkdir(parents=True)
+    (elsewhere / "inhabited/below" / name / "a file that keeps it").touch()
+    (elsewhere / "mine").mkdir()
+    assert tidy(root) == [], "they are younger than a minute"
+    monkeypatch.setattr(cgroup, "_YOUNG_S", -1.0)
+    assert tidy(root) == [elsewhere / "empty" / name]
+    assert (elsewhere / "inhabited/below" / name).exists() and (elsewhere / "mine").exists()
+
+
 @pytest.mark.parametrize(
     ("path", "below"),
     [("/docker/4f", ""), ("/docker/4f/a/b", "a/b"), ("/docker/4f2", None), ("/", None), ("/../x", None), ("", None)],
