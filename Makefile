@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 RESULTS ?= results
 SUITES ?= digits edge
+EXTRAS ?= onnx,torch# what a baseline's own interpreter has; onnx-gpu,torch where .venv has that
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench quick test check format overhead gpu selftest race-simulation decision-bench nightly baseline release-report night-simulation clean
+.PHONY: help setup bench quick test check format overhead parity gpu selftest race-simulation decision-bench nightly baseline release-report night-simulation docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -48,6 +49,10 @@ gpu: setup ## what the figures of a GPU are worth; needs one, and a CUDA build o
 	$(BIN)/python -m pytest -m gpu tests/gpu
 	$(BIN)/python tests/gpu/report.py --out results/gpu
 
+parity: setup ## our traffic against MLPerf LoadGen's, on the same models
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[parity]'
+	$(BIN)/python tests/overhead/parity.py
+
 selftest: setup ## prove the instrument honest
 	$(BIN)/harness selftest
 
@@ -62,7 +67,8 @@ nightly: setup ## suite nightly against its stored baseline; a confirmed regress
 
 baseline: setup ## measure suite nightly five times on this machine, and keep that with a copy of this version
 	$(PYTHON) -m venv --clear $(RESULTS)/baseline/venv
-	$(RESULTS)/baseline/venv/bin/python -m pip install --quiet --constraint constraints.txt '.[onnx,torch]'
+	$(RESULTS)/baseline/venv/bin/python -m pip install --quiet --constraint constraints.txt '.[$(EXTRAS)]'
+	rm -rf $(RESULTS)/baseline/runs
 	for number in 1 2 3 4 5; do $(BIN)/harness run nightly --exhaustive --out $(RESULTS)/baseline/runs || exit $$?; done
 	$(BIN)/harness baseline $(RESULTS)/baseline/runs/*-nightly-* --out $(RESULTS) \
 		--python $(abspath $(RESULTS))/baseline/venv/bin/python --why '$(WHY)'
@@ -74,6 +80,10 @@ release-report: setup ## measure SUITES, and write results/release/VERSION with 
 
 night-simulation: setup ## false alarms and misses of the nightly comparison, simulated
 	$(BIN)/python tests/stats/night_simulation.py
+
+docs: setup ## the manual, into build/docs; strict
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	cd docs && ../$(BIN)/python -m mkdocs build --strict -f mkdocs.yml
 
 clean: ## remove what was built (results stay)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

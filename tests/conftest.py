@@ -29,13 +29,24 @@ def _own_lock(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     return path
 
 
-@pytest.fixture(scope="session")
-def models() -> ModuleType:
-    """`tests/models.py`."""
-    spec = importlib.util.spec_from_file_location("harness_test_models", Path(__file__).with_name("models.py"))
+def _beside(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"harness_test_{name}", Path(__file__).with_name(f"{name}.py"))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def models() -> ModuleType:
+    """`tests/models.py`."""
+    return _beside("models")
+
+
+@pytest.fixture(scope="session")
+def tflite() -> ModuleType:
+    """`tests/tflite.py`."""
+    pytest.importorskip("ai_edge_litert")
+    return _beside("tflite")
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """A cell's trials → one entry for the scorer: every metric with its interval."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -9,27 +8,32 @@ import msgspec
 
 from harness.analyse import cold as cold_start
 from harness.analyse.device_measures import ENERGY, energy_measure
-from harness.analyse.measures import Measured, measured, over_processes, padded
+from harness.analyse.measures import CAPACITY, Measured, measured, over_processes, padded
 from harness.analyse.money import KEY as COST
-from harness.analyse.money import cost
+from harness.analyse.money import Cost, at_capacity, cost
 from harness.analyse.quality import QualityData, agreement_after_conversion, exact, quality
 from harness.analyse.starts import Start, start_measures, start_remarks
 from harness.analyse.trials import TrialMetrics
 from harness.evidence.run import Cell, Drop, PreparedCell
+from harness.scenarios.capacity import Capacity
 from harness.score.records import Entry, Measure
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.policy import Policy
-
-_WARNINGS = {"not_steady": "not steady"}
+from harness.spec.scenario import Scenario
 
 
 class CellEvidence(NamedTuple):
-    """What there is of one cell: its trials by block, cold trials, what its quality is judged by, its cold starts."""
+    """What there is of one cell: its trials by block, cold trials, what its quality is judged by, its cold starts.
+
+    `fleet` has the metrics of the suite's users, by the key that they have in a policy. `scenarios` are the suite's.
+    """
 
     trials: Sequence[TrialMetrics]
     cold: Sequence[TrialMetrics]
     data: QualityData
+    scenarios: Sequence[Scenario] = ()
     starts: Sequence[Start] = ()
+    fleet: Mapping[str, Measure] = {}
 
 
 def entry(
@@ -49,7 +53,9 @@ def entry(
         failure, why = (failed[0].failure, failed[0].message) if failed else (prepared.failure, prepared.why)
         reason = diagnostic("failed", why, cell.name, failure=failure)
         return make(status="failed", failure=failure, diagnostics=(reason,))
-    known, judged = _known(cell, evidence, policy), quality(cell, evidence.data)
+    timed, judged = measured(trials), quality(cell, evidence.data)
+    priced = _priced(cell, evidence, timed, policy)
+    known = _known(cell, evidence, timed, priced)
     return make(
         status="dropped" if dropped else "measured",
         beaten_by=dropped.leader if dropped else "",
@@ -58,13 +64,29 @@ def entry(
         loads=known.loads,
         rows=judged.rows,
         request_s=request_seconds(trials, first),
-        diagnostics=(*_dropped(cell, dropped), *_notes(cell, prepared), *_warnings(cell, evidence), *judged.problems),
+        diagnostics=(
+            *_dropped(cell, dropped),
+            *_notes(cell, prepared),
+            *(priced.notes if priced else ()),
+            *_warnings(cell, evidence),
+            *judged.problems,
+        ),
     )
 
 
-def _known(cell: Cell, evidence: CellEvidence, policy: Policy) -> Measured:
-    """Measure windows, cost, and what fresh processes show."""
-    found, priced = measured(evidence.trials), cost(cell, evidence.trials, policy)
+def _priced(cell: Cell, evidence: CellEvidence, timed: Measured, policy: Policy) -> Cost | None:
+    """Price a cell at its capacity where the suite searches it, else by what it does when it is kept busy."""
+    for place, scenario in enumerate(evidence.scenarios):
+        if isinstance(scenario, Capacity):
+            key = f"{scenario.name}.{CAPACITY}" if place else CAPACITY
+            by_block = {trial.block: trial.values[key] for trial in evidence.trials if key in trial.values}
+            if (found := at_capacity(cell, timed.metrics.get(key), by_block, scenario, policy)) is not None:
+                return found
+    return cost(cell, evidence.trials, policy)
+
+
+def _known(cell: Cell, evidence: CellEvidence, found: Measured, priced: Cost | None) -> Measured:
+    """Add cost, and what fresh processes show, to what windows do."""
     metrics, trials = dict(found.metrics), dict(found.trials)
     if priced is not None:
         metrics[COST], trials[COST] = priced.measure, padded(priced.by_block)
@@ -72,7 +94,9 @@ def _known(cell: Cell, evidence: CellEvidence, policy: Policy) -> Measured:
     for key in dict.fromkeys(key for values in processes.values() for key in values):
         values = {number: each[key] for number, each in processes.items() if key in each}
         metrics[key], trials[key] = over_processes(key, list(values.values())), padded(values)
-    metrics |= start_measures(evidence.starts, cell.target.lifecycle)
+    metrics |= start_measures(evidence.starts, cell.target.lifecycle) | dict(evidence.fleet)
+    if COST in evidence.fleet:  # at the users' rate, not that of a trial
+        trials.pop(COST, None)
     if (energy := energy_measure(evidence.cold)) is not None:
         metrics[ENERGY], trials[ENERGY] = energy[0], padded(energy[1])
     return Measured(metrics, trials, found.loads)
@@ -111,11 +135,17 @@ def _notes(cell: Cell, prepared: PreparedCell) -> list[Diagnostic]:
 
 
 def _warnings(cell: Cell, evidence: CellEvidence) -> tuple[Diagnostic, ...]:
-    """Return each warning with how many of the trials carry it, and what is to be said of the cold starts."""
+    """Return what is to be said of the cold starts, and each warning of a scenario once.
+
+    As the first trial says it, with how many of the trials carry it.
+    """
     trials, starts = evidence.trials, start_remarks(evidence.starts, cell.target.lifecycle)
-    counts = Counter(code for trial in trials for code in trial.warnings)
+    found: dict[tuple[str, object], list[Diagnostic]] = {}
+    for each in (warning for trial in trials for warning in trial.warnings):
+        found.setdefault((each.code, each.data.get("scenario")), []).append(each)
+    told = {f"{same[0].message} in {len(same)} of {len(trials)} trials": same for same in found.values()}
     said = tuple(msgspec.structs.replace(each, subject=cell.name) for each in starts)
     return said + tuple(
-        diagnostic(code, f"{_WARNINGS[code]} in {n} of {len(trials)} trials", cell.name, affected=n, trials=len(trials))
-        for code, n in sorted(counts.items(), key=lambda item: _WARNINGS[item[0]])
+        diagnostic(same[0].code, text, cell.name, **same[0].data, affected=len(same), trials=len(trials))
+        for text, same in sorted(told.items(), key=lambda each: each[0])
     )

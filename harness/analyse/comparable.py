@@ -1,6 +1,7 @@
 """What stands between two runs: differences that forbid a comparison, and those that are said beside it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -10,6 +11,7 @@ from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.wire import Fact
 
 _FORBIDDING = ("machine", "cpu", "cpus", "affinity", "instructions")
+_NUMBERS = re.compile(r"\d[\d.,\s]*")
 _SAID = ("system", "python", "memory_mib")
 _CHANGES = ("runtime", "device", "precision", "launcher", "limits", "options", "conversion", "price")
 
@@ -44,7 +46,8 @@ def said(base: Side, new: Side) -> list[Diagnostic]:
     found = [_differs("versions_differ", text, rows, new) for text, rows in told.items()]
     if base.record.harness != new.record.harness:
         found.append(_differs("versions_differ", f"harness: {base.record.harness}, now {new.record.harness}", [], new))
-    return [*found, *_variants(base, new), *_targets(base, new), *_speed(base, new)]
+    damaged = [note for side in (base, new) for note in side.damaged]
+    return [*found, *_variants(base, new), *_targets(base, new), *_speed(base, new), *damaged]
 
 
 def _suites(base: Side, new: Side) -> Iterable[Diagnostic]:
@@ -66,17 +69,24 @@ def _unlike(one: Place, two: Place) -> list[str]:
     """Return what differs between the places of a row."""
     hosts = _unequal({k: one.host.get(k) for k in _FORBIDDING}, {k: two.host.get(k) for k in _FORBIDDING})
     gpus = [f"GPU {text}" for text in _unequal(one.gpu, two.gpu)]
-    return [*hosts, *gpus, *_unequal(one.granted, two.granted)]
+    return [*hosts, *gpus, *_unequal(one.granted, two.granted, _without_numbers)]
+
+
+def _without_numbers(text: object) -> object:
+    """Leave out which CPUs and how many bytes were granted: blocks take CPUs in turn, and the target says the rest."""
+    return text if str(text).isdigit() else _NUMBERS.sub("#", str(text))
 
 
 def _only(host: Mapping[str, Fact]) -> dict[str, Fact]:
     return {key: host.get(key) for key in _SAID}
 
 
-def _unequal(one: Mapping[str, object], two: Mapping[str, object]) -> list[str]:
-    """Say which values differ."""
-    keys = dict.fromkeys((*one, *two))
-    return [f"{key}: {_shown(one, key)}, now {_shown(two, key)}" for key in keys if one.get(key) != two.get(key)]
+def _unequal(
+    one: Mapping[str, object], two: Mapping[str, object], plain: Callable[[object], object] = lambda value: value
+) -> list[str]:
+    """Say which values differ, looked at as `plain` gives them."""
+    differ = (key for key in dict.fromkeys((*one, *two)) if plain(one.get(key)) != plain(two.get(key)))
+    return [f"{key}: {_shown(one, key)}, now {_shown(two, key)}" for key in differ]
 
 
 def _shown(of: Mapping[str, object], key: str) -> str:

@@ -1,4 +1,4 @@
-"""What cold trials on a GPU tell together: the energy of an inference with its interval."""
+"""What cold trials on a device tell together: the energy of an inference with its interval."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ def energy_measure(cold: Sequence[TrialMetrics]) -> tuple[Measure, dict[int, flo
 
     The interval is Student's over processes, widened by what the counter leaves open; of one process, that alone.
     """
-    found = {trial.block: each for trial in cold if (each := trial.gpu.energy) is not None}
+    found = {trial.block: each for trial in cold if (each := trial.gpu.energy or trial.package) is not None}
     if not found:
         return None
     by_trial = {block: each.millijoules for block, each in found.items()}

@@ -13,6 +13,8 @@ from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.stats.energy import MARGIN
 
 CLOCK_MARGIN = 0.10
+REPEATED = "repeated"
+"""The folder of a trial that was measured again is kept as `trial-NN.repeated-1`."""
 
 
 class _Seen(NamedTuple):
@@ -28,8 +30,28 @@ def device_remarks(trials: Sequence[TrialMetrics], cold: Sequence[TrialMetrics])
     seen = [_Seen(trial, found) for trial in every if (found := watched(trial.folder, trial.outcome)) is not None]
     if not seen:
         return []
-    looks: tuple[Callable[[list[_Seen]], Diagnostic | None], ...] = (_throttled, _shared, _clocks, _energy, _unseen)
+    looks = (*_DISTURBED, _energy, _unseen, _repeated)
     return [said for look in looks if (said := look(seen)) is not None]
+
+
+def disturbed(trial: TrialMetrics) -> tuple[str, ...]:
+    """Return what disturbed the GPU while a trial was measured, as codes; latencies are not looked at."""
+    found = watched(trial.folder, trial.outcome) if trial.outcome.status == "ok" else None
+    seen = [] if found is None else [_Seen(trial, found)]
+    return tuple(said.code for look in _DISTURBED if seen and (said := look(seen)) is not None)
+
+
+def was_repeated(trial: TrialMetrics) -> bool:
+    """Whether a trial stands in place of one that was disturbed."""
+    return trial.folder.with_name(f"{trial.folder.name}.{REPEATED}-1").exists()
+
+
+def _repeated(seen: list[_Seen]) -> Diagnostic | None:
+    count = sum(was_repeated(each.trial) for each in seen)
+    if not count:
+        return None
+    text = f"{count} of {len(seen)} trials stand in place of others in which the GPU was disturbed"
+    return diagnostic("gpu_trial_repeated", text, repeated=count, trials=len(seen))
 
 
 def _throttled(seen: list[_Seen]) -> Diagnostic | None:
@@ -85,3 +107,6 @@ def _unseen(seen: list[_Seen]) -> Diagnostic | None:
         return None
     text = "NVML does not show this run's processes (a container?): memory on the GPU and other users are not known"
     return diagnostic("gpu_processes_unseen", text)
+
+
+_DISTURBED: tuple[Callable[[list[_Seen]], Diagnostic | None], ...] = (_throttled, _shared, _clocks)

@@ -86,7 +86,7 @@ def watched(folder: Path, outcome: Outcome) -> Watched | None:
     columns = {} if record is None else read_telemetry(folder, PROBE)
     if record is None or not columns.keys() >= _NEEDED or _another(outcome, record):
         return None
-    return Watched(record.facts, columns, _windows(folder, outcome))
+    return Watched(record.facts, columns, windows_of(folder, outcome))
 
 
 def _record(outcome: Outcome) -> ProbeRecord | None:
@@ -100,7 +100,7 @@ def _another(outcome: Outcome, record: ProbeRecord) -> bool:
     return isinstance(own, str) and isinstance(seen, str) and not seen.startswith("MIG-") and own != seen
 
 
-def _windows(folder: Path, outcome: Outcome) -> dict[str, tuple[float, float]]:
+def windows_of(folder: Path, outcome: Outcome) -> dict[str, tuple[float, float]]:
     """Return begin and end of each measured window, as the child marked them (s)."""
     marks = {event.phase: event.t_ns / _NS for event in read_events(folder)[0]}
     names = [window.name for window in outcome.windows]
@@ -137,7 +137,7 @@ def _inference(found: Watched, folder: Path, outcome: Outcome) -> Inference | No
         if window.name in found.windows:
             energy = energy_between(found.t_s, counter, power, *found.windows[window.name])
             if energy is not None:
-                return _per_inference(folder, window, energy)
+                return per_inference(folder, window, energy)
     return None
 
 
@@ -150,7 +150,7 @@ def _flushes(folder: Path) -> bool:
     return isinstance(job, Trial) and bool(job.target.options.get("flush_l2", False))
 
 
-def _per_inference(folder: Path, window: Window, energy: Energy) -> Inference | None:
+def per_inference(folder: Path, window: Window, energy: Energy) -> Inference | None:
     """Divide energy by the inferences that ended in its time; one request at each end is in doubt."""
     start, latency = (read_requests(folder, window.name, array, window.samples) for array in (START, LATENCY))
     ends_s = (start + latency) / _NS

@@ -22,7 +22,8 @@ def disturbance(entry: Entry, trials: Sequence[TrialMetrics], policy: Policy) ->
 
     Nothing is said where no slice was disturbed, or every one (`disturbed_share` says that).
     """
-    keys = [key for key in keys_of(policy) if key in entry.metrics and split_key(key)[1] in PERCENTILES]
+    named = [key for key in keys_of(policy) if key in entry.metrics and split_key(key)[1] in PERCENTILES]
+    keys = [key for key in named if all(key in trial.timed for trial in trials)]  # not those that are simulated
     try:
         found = [_said(key, entry.metrics[key], trials) for key in keys]
     except EvidenceError as error:

@@ -33,14 +33,15 @@ class Frames(NamedTuple):
 def measurements(ranking: Ranking, first_scenario: str) -> pd.DataFrame:
     """Return all metrics of all rows in tidy form; an unbounded interval end is NaN."""
     rows = [
-        (row.candidate, row.target, *_scenario_and_key(key, first_scenario), *(getattr(m, c) for c in COLUMNS[4:]))
+        (row.candidate, row.target, *scenario_and_key(key, first_scenario), *(getattr(m, c) for c in COLUMNS[4:]))
         for row in ranking.rows
         for key, m in row.metrics.items()
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(_FLOATS, "float64"))
 
 
-def _scenario_and_key(key: str, first: str) -> tuple[str | None, str]:
+def scenario_and_key(key: str, first: str) -> tuple[str | None, str]:
+    """Split a row's metric key into scenario (None: the metric is of the whole cell) and plain key."""
     scenario, name = split_key(key)
     return (None if lookup(key).scope == "cell" else scenario or first), name
 

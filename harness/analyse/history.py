@@ -4,16 +4,18 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
 
-from harness.errors import EvidenceError, SpecError
+from harness.errors import SpecError
 from harness.stats.trend import Trend, trend
 
 DEFAULT = ("latency_p50_ms", "latency_p99_ms", "throughput_per_s", "memory_peak_mib")
 _NAME = re.compile(r"(?P<time>\d{8}T\d{6}Z)-(?P<suite>.+)-[0-9a-f]{6}")
+Line: TypeAlias = tuple[str, str, str, str, str, float]
+"""A value: its file, candidate, target, scenario, metric."""
 _MAGIC = b"PAR1"
 _QUERY = """
 select filename, candidate, target, coalesce(scenario, '') as scenario, metric, value
@@ -67,8 +69,9 @@ def history(root: Path, suite: str | None = None, metrics: Sequence[str] = (), r
         raise SpecError(str(root), f"no runs of suite '{suite}'" if suite else "no runs that were ranked", mend)
     whole, damaged = _whole(path for path, _ in wanted)
     runs = {str(path): _ran(path.parent, found) for path, found in wanted if path in whole}
-    rows = _queried(list(runs), list(metrics) or list(DEFAULT))
-    return History(tuple(runs.values()), tuple(_series(rows, runs, row)), tuple(damaged))
+    lines, unread = _queried(list(runs), list(metrics) or list(DEFAULT))
+    used = tuple(run for file, run in runs.items() if file not in unread)
+    return History(used, tuple(_series(lines, runs, row)), (*damaged, *map(Path, unread)))
 
 
 def _ran(folder: Path, found: re.Match[str]) -> Ran:
@@ -113,29 +116,41 @@ def _whole(paths: Iterable[Path]) -> tuple[set[Path], list[Path]]:
     return whole, damaged
 
 
-def _queried(files: Sequence[str], metrics: Sequence[str]) -> list[tuple[str, str, str, str, str, float]]:
-    """Read these metrics from all files. Raises SpecError without DuckDB, EvidenceError if a file is wrong."""
+def _queried(files: Sequence[str], metrics: Sequence[str]) -> tuple[list[Line], list[str]]:
+    """Read these metrics from all files that can be read; returns the lines, and the files that cannot.
+
+    Raises SpecError without DuckDB.
+    """
     try:
         import duckdb
     except ImportError:
         raise SpecError("harness history", "needs DuckDB", "pip install 'harness-bench[history]'") from None
     if not files:
-        return []
+        return [], []
     try:
-        found: list[tuple[str, str, str, str, str, float]] = duckdb.execute(
-            _QUERY, [list(files), list(metrics)]
-        ).fetchall()
-    except duckdb.Error as error:
-        raise EvidenceError(
-            f"measurements.parquet: {str(error).splitlines()[0]} (derive it again: harness rank RUN)"
-        ) from error
-    return found
+        return duckdb.execute(_QUERY, [list(files), list(metrics)]).fetchall(), []
+    except duckdb.Error:
+        return _one_by_one(files, metrics)
 
 
-def _series(rows: Iterable[tuple[str, str, str, str, str, float]], runs: dict[str, Ran], part: str) -> Iterable[Series]:
+def _one_by_one(files: Sequence[str], metrics: Sequence[str]) -> tuple[list[Line], list[str]]:
+    """Read each file on its own, where one of them fails the query of all."""
+    import duckdb
+
+    lines: list[Line] = []
+    damaged: list[str] = []
+    for file in files:
+        try:
+            lines += duckdb.execute(_QUERY, [[file], list(metrics)]).fetchall()
+        except duckdb.Error:
+            damaged.append(file)
+    return lines, damaged
+
+
+def _series(lines: Iterable[Line], runs: dict[str, Ran], part: str) -> Iterable[Series]:
     """Group values into series; runs on other hosts are other series."""
     grouped: dict[tuple[str, str, str, str, str], list[tuple[Ran, float]]] = {}
-    for file, candidate, target, scenario, metric, value in rows:
+    for file, candidate, target, scenario, metric, value in lines:
         ran, name = runs[file], f"{candidate}@{target}"
         if part in name:
             grouped.setdefault((ran.suite, name, scenario, metric, ran.host), []).append((ran, value))

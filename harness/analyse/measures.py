@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
+import msgspec
+
 from harness.analyse.requests import pooled
 from harness.analyse.trials import TrialMetrics
 from harness.evidence.folder import DEVICE, LATENCY
@@ -12,6 +14,8 @@ from harness.score.records import Measure
 from harness.spec.metrics import DEVICE_PERCENTILES, lookup, split_key
 from harness.stats.across import TrialEstimate, over_trials
 from harness.stats.pooled import PooledQuantile
+
+CAPACITY, HOLDS, BREAKS = "capacity_per_s", "capacity_holds_per_s", "capacity_breaks_per_s"
 
 
 class Measured(NamedTuple):
@@ -35,7 +39,7 @@ def measured(trials: Sequence[TrialMetrics]) -> Measured:
         for key in keys
     }
     return Measured(
-        metrics,
+        bracketed(metrics, trials),
         {key: padded(values) for key, values in by_block.items()},
         {key: padded(_loads(trials, found)) for key, found in quantiles.items()},
     )
@@ -50,6 +54,27 @@ def percentiles(trials: Sequence[TrialMetrics], keys: Sequence[str]) -> dict[str
         times = [trial.requests(trial.timed[one], array) for trial in trials]
         found |= {full[name]: quantile for name, quantile in pooled(times, [*full]).items()}
     return found
+
+
+def bracketed(metrics: Mapping[str, Measure], trials: Sequence[TrialMetrics]) -> dict[str, Measure]:
+    """Widen each capacity's interval over trials to the rates that are certified to hold and to break.
+
+    Those are geometric means over the trials that certified one; an end that none did is open. One trial has no
+    interval, because nothing is known of other processes.
+    """
+    found = dict(metrics)
+    for key in (key for key in metrics if split_key(key)[1] == CAPACITY):
+        own = metrics[key]
+        holds, breaks = (_certified(trials, key.replace(CAPACITY, name)) for name in (HOLDS, BREAKS))
+        low = None if holds is None or own.low is None else min(holds, own.low)
+        high = None if breaks is None or own.high is None else max(breaks, own.high)
+        found[key] = msgspec.structs.replace(own, low=low or None, high=high, basis="within")
+    return found
+
+
+def _certified(trials: Sequence[TrialMetrics], key: str) -> float | None:
+    values = [trial.values[key] for trial in trials if key in trial.values]
+    return over_trials(values).value if values else None
 
 
 def _array(key: str) -> tuple[str, str]:

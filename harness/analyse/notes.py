@@ -6,20 +6,27 @@ from datetime import date
 from statistics import fmean
 
 from harness.analyse.devices import is_exclusive
+from harness.analyse.fleet import users_of
+from harness.analyse.package_remarks import energy_unknown
 from harness.analyse.precision import precision_of
 from harness.analyse.reader import RunReader
 from harness.analyse.requests import disturbed_share
 from harness.analyse.starts import not_emulated
+from harness.analyse.traffic import traffic_notes
 from harness.analyse.trials import TrialMetrics, host_fractions
+from harness.analyse.users import rate_of
 from harness.cost.hourly import is_old
 from harness.errors import EvidenceError
 from harness.evidence.folder import read_job
 from harness.evidence.run import RaceRecord
 from harness.launch.instructions import DOT_PRODUCTS
-from harness.score.words import listed
+from harness.score.words import listed, number
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.policy import Policy
+from harness.spec.target import FunctionPrice, HourlyPrice, Price
 from harness.spec.wire import Trial
+
+_ARCHITECTURES = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 
 
 def notes_of(reader: RunReader, race: RaceRecord, policy: Policy | None) -> list[Diagnostic]:
@@ -30,7 +37,9 @@ def notes_of(reader: RunReader, race: RaceRecord, policy: Policy | None) -> list
         text = f"the race ended in a tie: {listed(race.tied)} cannot differ from the leader by more than the margin"
         notes.append(diagnostic("race_tied", text, cells=[*race.tied]))
     if race.data_limited:
-        text = f"only more dataset rows could tell {listed(race.data_limited)} from the leader: no longer measured"
+        started = any(target.lifecycle is not None for target in reader.record.targets)
+        what = "dataset rows or cold starts" if started else "dataset rows"
+        text = f"only more {what} could tell {listed(race.data_limited)} from the leader: no longer measured"
         notes.append(diagnostic("dataset_limited", text, cells=[*race.data_limited]))
     if reader.record.synthetic_policy and policy is None:
         text = "no suite was given: only speed is judged; write a suite with `harness init` for more"
@@ -45,8 +54,9 @@ def notes_of(reader: RunReader, race: RaceRecord, policy: Policy | None) -> list
             f"ranked by another policy than the race was run by; {', '.join(names)} had left that race before its end"
         )
         notes.append(diagnostic("other_policy", text, cells=[*names]))
-    own = [*_limits(reader), *_not_emulated(reader), *_money(reader), *_host(reader), *_exclusive(reader)]
-    own += _instructions(reader)
+    asked = energy_unknown(reader, policy or reader.record.suite.policy)
+    own = [*_limits(reader), *_not_emulated(reader), *asked, *_money(reader), *_host(reader), *_exclusive(reader)]
+    own += [*_users(reader), *traffic_notes(reader), *_instructions(reader)]
     return [*notes, *race.notes, *own, *reader.notes()]
 
 
@@ -54,8 +64,9 @@ def _limits(reader: RunReader) -> list[Diagnostic]:
     """Name the limits of targets that nothing enforced."""
     found: dict[tuple[str, str], str] = {}
     for cell in reader.cells:
-        for trial in (*reader.cold(cell.name), *reader.trials(cell.name)):
-            granted = trial.outcome.launched.resources if trial.outcome.launched is not None else None
+        parts = (reader.cold(cell.name), reader.trials(cell.name), reader.starts(cell.name))
+        for launched in (each.outcome.launched for part in parts for each in part):
+            granted = launched.resources if launched is not None else None
             for limit in granted.unenforced if granted is not None else ():
                 found.setdefault((cell.target.name, limit), granted.limits.get(limit, "") if granted else "")
     return [
@@ -129,6 +140,23 @@ def _share(trials: Sequence[TrialMetrics]) -> float | None:
     return None
 
 
+def _users(reader: RunReader) -> list[Diagnostic]:
+    """Say which users a fleet was simulated for."""
+    users = users_of(reader.record.suite)
+    if users is None:
+        return []
+    kind = "recorded" if users.at_s else users.arrivals
+    rate = rate_of(users)
+    text = f"{users.name}: {users.requests:,} {kind} arrivals, {number(rate)} a second on average, are simulated from"
+    text += " measured cold starts and warm requests; they cost as much as if they went on like this for a month"
+    kept: dict[float, list[str]] = {}
+    for target in reader.record.targets:
+        if target.lifecycle is not None:
+            kept.setdefault(target.lifecycle.keep_alive_s, []).append(target.name)
+    text += "".join(f"; idle instances of {listed(names)} are kept for {each:g} s" for each, names in kept.items())
+    return [diagnostic("users", text, users.name, requests=users.requests, per_s=rate)]
+
+
 def _shortest_window(reader: RunReader) -> float:
     """Return the smallest fraction of the suite's seconds that some trial was given."""
     whole = reader.record.suite.traffic[0].seconds
@@ -147,8 +175,25 @@ def _money(reader: RunReader) -> list[Diagnostic]:
     priced = [(t.name, t.price) for t in record.targets if t.price is not None and t.name in here]
     if not priced:
         return []
-    busy = " or ".join(f"{fraction:.0%}" for fraction in sorted({price.utilisation for _, price in priced}))
-    notes = [diagnostic("utilisation_assumed", f"cost assumes machines that are busy {busy} of the time")]
+    fractions = sorted({price.utilisation for _, price in priced if isinstance(price, HourlyPrice)})
+    busy = " or ".join(f"{fraction:.0%}" for fraction in fractions)
+    said = f"cost assumes machines that are busy {busy} of the time"
+    if users_of(record.suite) is not None:
+        said = f"cost of machines is that of as many as the users need, each busy at most {busy} of the time, always on"
+    notes = [diagnostic("utilisation_assumed", said)] if fractions else []
     day = date.fromisoformat(record.created[:10])
+    notes += _other_machine(reader, priced)
     old = [f"{name} ({price.as_of})" for name, price in priced if is_old(price.as_of, day)]
     return notes + ([diagnostic("price_old", f"prices more than a year old: {listed(old)}")] if old else [])
+
+
+def _other_machine(reader: RunReader, priced: Sequence[tuple[str, Price]]) -> list[Diagnostic]:
+    """Name the targets whose price is for another architecture than the one that their times are from."""
+    here = {_ARCHITECTURES.get(str(host.get("machine")), "") for host, _ in reader.hosts()} - {""}
+    other = {name: price.architecture for name, price in priced if isinstance(price, FunctionPrice)}
+    names = [name for name, architecture in other.items() if here and architecture not in here]
+    text = (
+        f"prices of {listed(names)} are for {listed(sorted({other[name] for name in names}))}, times from a machine of"
+    )
+    text += f" {listed(sorted(here))}"
+    return [diagnostic("price_other_machine", text, targets=[*names])] if names else []

@@ -1,11 +1,12 @@
 """All the evidence of a run, read once and kept up to date while the run goes on."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from harness.analyse.cells import CellEvidence, entry
+from harness.analyse.fleet import Fleet, fleet_of, users_of
 from harness.analyse.precision import in_fp32
 from harness.analyse.quality import QualityData
 from harness.analyse.starts import Start, read_start
@@ -25,7 +26,7 @@ from harness.evidence.run import (
     read_run,
     trial_folder,
 )
-from harness.score.records import Entry
+from harness.score.records import Entry, Measure
 from harness.score.words import listed
 from harness.spec.arrays import Array
 from harness.spec.diagnostics import Diagnostic, diagnostic
@@ -43,6 +44,7 @@ class RunReader:
         self._trials: dict[str, dict[int, TrialMetrics]] = {cell.name: {} for cell in self.cells}
         self._cold: dict[str, dict[int, TrialMetrics]] = {cell.name: {} for cell in self.cells}
         self._starts: dict[str, dict[int, Start]] = {cell.name: {} for cell in self.cells}
+        self._fleets: dict[str, tuple[tuple[int, ...], Fleet | None]] = {}
         self._damaged: dict[Path, str] = {}
         self._lost: dict[Path, str] = {}
 
@@ -112,6 +114,11 @@ class RunReader:
         self._read(self._trials[cell], trial_folder(self.folder, cell, block), block)
         return block in self._trials[cell]
 
+    def forget(self, cells: Iterable[str], block: int) -> None:
+        """Forget the trials of these cells in a block: they are to be measured again."""
+        for cell in cells:
+            self._trials[cell].pop(block, None)
+
     def seconds_of(self, cell: str, block: int) -> float | None:
         """Return the wall seconds of a trial that has ended, launch included; None when it has to be run."""
         return self._trials[cell][block].outcome.wall_s if self.has_evidence(cell, block) else None
@@ -160,9 +167,28 @@ class RunReader:
         for cell in self.cells:
             prepared = self.prepared.cells.get(cell.name, PreparedCell(status="skipped", why="never prepared"))
             data = QualityData(self._split("labels"), self._split("weights"), *self._outputs(cell, reference))
-            evidence = CellEvidence(*self._evidence(cell.name, through), data, self.starts(cell.name))
+            trials, cold = self._evidence(cell.name, through)
+            starts, users = self.starts(cell.name), self._users(cell, trials)
+            evidence = CellEvidence(trials, cold, data, self.record.suite.scenario, starts, users)
             found.append(entry(cell, prepared, evidence, policy, first, (dropped or {}).get(cell.name)))
         return found
+
+    def fleet(self, cell: Cell, trials: Sequence[TrialMetrics]) -> Fleet | None:
+        """Serve the suite's users by a cell's fleet, once for the same evidence; None where that is not possible."""
+        users, starts = users_of(self.record.suite), self.starts(cell.name)
+        if users is None or not trials or self.failed(cell.name, trials[-1].block + 1):
+            return None
+        known = (len(starts), *(trial.block for trial in trials if cell.target.lifecycle is None))
+        if self._fleets.get(cell.name, ((), None))[0] != known:
+            self._fleets[cell.name] = known, fleet_of(cell, users, trials, starts, self.record.seed)
+        return self._fleets[cell.name][1]
+
+    def _users(self, cell: Cell, trials: Sequence[TrialMetrics]) -> dict[str, Measure]:
+        """Return the metrics of the users of a cell's fleet, by the key that they have in a policy."""
+        found, users = self.fleet(cell, trials), users_of(self.record.suite)
+        if found is None or users is None:
+            return {}
+        return {f"{users.name}.{key}": measure for key, measure in found.scenario.items()} | found.cell
 
     def notes(self) -> tuple[Diagnostic, ...]:
         """Return what a reader must know: damaged evidence, and what the trials themselves noted."""

@@ -8,8 +8,12 @@ import numpy as np
 
 from harness.analyse.device_remarks import device_remarks
 from harness.analyse.disturbance import disturbance
+from harness.analyse.fleet import users_of
+from harness.analyse.package_remarks import package_remarks
+from harness.analyse.provisioned import provisioned_remark
 from harness.analyse.reader import RunReader
 from harness.analyse.trials import TrialMetrics, bounds, certificate
+from harness.evidence.run import Cell
 from harness.score.records import Entry
 from harness.score.words import name_of, short_name
 from harness.spec.diagnostics import Diagnostic, diagnostic
@@ -27,13 +31,22 @@ _LOOKS = 5
 def remarked(entries: Sequence[Entry], reader: RunReader, policy: Policy) -> list[Entry]:
     """Return the entries with their remarks."""
     first = reader.record.suite.traffic[0].name
-    limits = {target.name: target.limits for target in reader.record.targets}
-    found = []
+    by_name, found = {cell.name: cell for cell in reader.cells}, []
     for entry in entries:
-        trials, cold = reader.trials(name_of(entry)), reader.cold(name_of(entry))
-        said = _remarked(entry, trials, policy, first, limits[entry.target])
-        found.append(_added(said, device_remarks(trials, cold)) if entry.status in _HAS_NUMBERS else said)
+        cell, trials, cold = by_name[name_of(entry)], reader.trials(name_of(entry)), reader.cold(name_of(entry))
+        said = _remarked(entry, trials, policy, first, cell.target.limits)
+        beside = [*device_remarks(trials, cold), *package_remarks(cold), *_provisioned(cell, trials, reader)]
+        found.append(_added(said, beside) if entry.status in _HAS_NUMBERS else said)
     return found
+
+
+def _provisioned(cell: Cell, trials: Sequence[TrialMetrics], reader: RunReader) -> list[Diagnostic]:
+    """Say what kept instances would cost and save."""
+    users, fleet = users_of(reader.record.suite), reader.fleet(cell, trials)
+    if users is None or fleet is None:
+        return []
+    said = provisioned_remark(cell, fleet.simulated, users, reader.record.seed)
+    return [said] if said is not None else []
 
 
 def _remarked(entry: Entry, trials: Sequence[TrialMetrics], policy: Policy, first: str, limits: Limits) -> Entry:
@@ -72,8 +85,8 @@ def _certified(trials: Sequence[TrialMetrics], policy: Policy, first: str) -> li
 def _shapes(trials: Sequence[TrialMetrics], first: str) -> list[Diagnostic]:
     """Say how samples ran within the trials looked at, where they were not all flat."""
     some = [trials[i] for i in sorted({*np.linspace(0, len(trials) - 1, _LOOKS).round().astype(int).tolist()})]
-    latencies = [found for trial in some if (found := trial.latencies(first)) is not None]
-    shapes = Counter(classify(np.array(each[:_READ])) for each in latencies)
+    service = [found for trial in some if (found := trial.service(first)) is not None]
+    shapes = Counter(classify(np.array(each[:_READ])) for each in service)
     if not shapes or set(shapes) == {"flat"}:
         return []
     parts = [f"{_SHAPES[shape]} in {count}" for shape, count in shapes.most_common()]

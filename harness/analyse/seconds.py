@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from harness.analyse.reader import RunReader
 from harness.spec.wire import Outcome
 
-PURPOSES = ("prepare", "start", "load", "warm_up", "sampling", "uncounted", "other", "exit", "parent")
+PURPOSES = ("prepare", "cold_starts", "start", "load", "warm_up", "sampling", "uncounted", "other", "exit", "parent")
 _SIDE_BY_SIDE = ("start", "load", "exit")
 _PURPOSE_OF = {
     "import": "start",
@@ -22,14 +22,15 @@ _PURPOSE_OF = {
 
 
 def seconds_by_purpose(reader: RunReader) -> dict[str, float]:
-    """Return wall seconds of a run by purpose; together they are preparation and all blocks.
+    """Return wall seconds of a run by purpose; together they are preparation, cold starts and all blocks.
 
     `start` is a process's start and the import of its runtime (a template's too), `load` includes the first
     inference, `uncounted` are the first requests of turns, `exit` includes writing the evidence, `parent` is what
     remains of the blocks: deciding, reading evidence.
     """
     outcomes = _outcomes(reader)
-    parts: list[Mapping[str, float]] = [{"prepare": reader.prepared.spent_s}]
+    starts_s = sum(start.outcome.wall_s for cell in reader.cells for start in reader.starts(cell.name))
+    parts: list[Mapping[str, float]] = [{"prepare": reader.prepared.spent_s, "cold_starts": starts_s}]
     for block in range(max(outcomes, default=-1) + 1):
         found, recorded = outcomes.get(block, []), reader.block_seconds(block)
         wall_s = sum(outcome.wall_s for outcome in found) if recorded is None else recorded

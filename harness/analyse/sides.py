@@ -15,6 +15,7 @@ from harness.evidence.folder import SLICE_COLUMNS
 from harness.evidence.run import PreparedCell, RunRecord
 from harness.score.records import Entry
 from harness.score.words import name_of
+from harness.spec.diagnostics import Diagnostic
 from harness.spec.policy import Policy
 from harness.spec.wire import Fact
 
@@ -35,6 +36,7 @@ class Side(NamedTuple):
     """One run: its record, its rows by name, how each was prepared, and where it ran.
 
     `kernel_ns` is the median of the calibration kernel, which no change of a model or runtime touches; None: not known.
+    `damaged` says which evidence could not be used.
     """
 
     folder: Path
@@ -44,6 +46,7 @@ class Side(NamedTuple):
     dataset: Mapping[str, str]
     places: dict[str, Place]
     kernel_ns: float | None
+    damaged: tuple[Diagnostic, ...] = ()
 
     def digest(self, row: str) -> str | None:
         """Return the digest of the variant that a row ran."""
@@ -66,6 +69,7 @@ def read_side(folder: Path, policy: Policy | None = None) -> Side:
         reader.prepared.digests,
         places,
         _kernel_ns(reader),
+        tuple(note for note in reader.notes() if note.code == "evidence_damaged"),
     )
 
 

@@ -4,21 +4,26 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
-from harness.analyse.devices import OnGpu, on_gpu
+from harness.analyse.devices import Inference, OnGpu, on_gpu
+from harness.analyse.packages import on_packages
 from harness.errors import EvidenceError, SpecError
 from harness.evidence.files import read_array
 from harness.evidence.folder import (
+    DUE,
     LATENCY,
     SLICE_COLUMNS,
     SLICES,
+    START,
     read_outcome,
     read_requests,
     telemetry_changes,
 )
 from harness.scenarios.base import NS_PER_MS, MeasuredWindow, kind
 from harness.spec.arrays import Array, Integers
+from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.metrics import PERCENTILES, metric_names, split_key
 from harness.spec.policy import Policy
 from harness.spec.scenario import Scenario, kind_of
@@ -30,7 +35,7 @@ _FEWEST_HOST_SECONDS = 0.2
 
 
 class TrialMetrics(NamedTuple):
-    """What one trial says. Latencies in ms; `warnings` are codes.
+    """What one trial says. Latencies in ms; `warnings` are what it is to be read with care for.
 
     `timed` names, for each percentile, the window whose requests it is a percentile of. A cold trial has a number
     (`block`) of its own count; only its start, memory and predictions are used, never its latencies.
@@ -42,9 +47,10 @@ class TrialMetrics(NamedTuple):
     quantiles: dict[str, Quantile]
     counts: dict[str, int]
     timed: dict[str, str]
-    warnings: tuple[str, ...]
+    warnings: tuple[Diagnostic, ...]
     folder: Path
     gpu: OnGpu = OnGpu()
+    package: Inference | None = None
 
     def windows(self, scenario: str) -> list[Window]:
         """Return the windows of a scenario."""
@@ -57,6 +63,14 @@ class TrialMetrics(NamedTuple):
     def requests(self, window: str, array: str = LATENCY) -> Array:
         """Open one array of a window's requests (ns), memory-mapped; EvidenceError if it is damaged."""
         return read_requests(self.folder, window, array, self.window(window).samples)
+
+    def service(self, scenario: str) -> Array | None:
+        """Open the times (ns) that requests of a scenario's last window took to be served, without waiting for it."""
+        latency, windows = self.latencies(scenario), self.windows(scenario)
+        if latency is None or windows[-1].open_loop is None:
+            return latency
+        start, due = (self.requests(windows[-1].name, array) for array in (START, DUE))
+        return np.asarray(latency - (start - due))
 
     def latencies(self, scenario: str) -> Array | None:
         """Open the latencies (ns) of a scenario's last window; None if it was not run. EvidenceError if damaged."""
@@ -87,9 +101,12 @@ def read_trial(folder: Path, block: int, scenarios: Sequence[Scenario]) -> Trial
         return trial
     if outcome.windows:
         trial.values["warm_up_inferences"] = float(outcome.windows[0].warm_up_samples)
-    for index, scenario in enumerate(scenarios):
-        _add_scenario(trial, scenario, f"{scenario.name}." if index else "")
-    return trial._replace(warnings=_warnings(outcome, scenarios))
+    said = [
+        each
+        for index, scenario in enumerate(scenarios)
+        for each in _add_scenario(trial, scenario, f"{scenario.name}." if index else "")
+    ]
+    return trial._replace(warnings=(*_not_steady(outcome, scenarios), *said))
 
 
 def read_cold(folder: Path, number: int) -> TrialMetrics | None:
@@ -97,20 +114,22 @@ def read_cold(folder: Path, number: int) -> TrialMetrics | None:
     outcome = read_outcome(folder)
     if outcome is None:
         return None
-    return TrialMetrics(number, outcome, {}, {}, {}, {}, (), folder, on_gpu(folder, outcome, alone=True))
+    gpu, package = on_gpu(folder, outcome, alone=True), on_packages(folder, outcome)
+    return TrialMetrics(number, outcome, {}, {}, {}, {}, (), folder, gpu, package)
 
 
-def _add_scenario(trial: TrialMetrics, scenario: Scenario, prefix: str) -> None:
-    """Add a scenario's metrics to those of its trial."""
+def _add_scenario(trial: TrialMetrics, scenario: Scenario, prefix: str) -> tuple[Diagnostic, ...]:
+    """Add a scenario's metrics to those of its trial; returns its warnings, with the prefix of its metrics."""
     windows = [MeasuredWindow(window, trial.folder) for window in trial.windows(scenario.name)]
     if not windows:
-        return
+        return ()
     found = kind(scenario).metrics(scenario, windows)
     _refuse_unregistered(scenario, found.values)
     trial.values.update({prefix + key: value for key, value in found.values.items()})
     trial.quantiles.update({prefix + key: quantile for key, quantile in found.quantiles.items()})
     trial.counts.update({prefix + key: count for key, count in found.counts.items()})
     trial.timed.update({prefix + key: windows[-1].record.name for key in found.quantiles})
+    return tuple(msgspec.structs.replace(each, data=each.data | {"prefix": prefix}) for each in found.warnings)
 
 
 def _refuse_unregistered(scenario: Scenario, values: Iterable[str]) -> None:
@@ -120,11 +139,11 @@ def _refuse_unregistered(scenario: Scenario, values: Iterable[str]) -> None:
         raise SpecError(f"scenario kind '{kind_of(scenario)}'", what, "register it in harness.metrics")
 
 
-def _warnings(outcome: Outcome, scenarios: Sequence[Scenario]) -> tuple[str, ...]:
-    """Name what a trial is to be read with care for: an unsteady warm-up."""
+def _not_steady(outcome: Outcome, scenarios: Sequence[Scenario]) -> tuple[Diagnostic, ...]:
+    """Say that a warm-up did not reach a steady state."""
     timed = {scenario.name for scenario in scenarios if kind(scenario).times_requests}
     unsteady = any(window.scenario in timed and not window.steady for window in outcome.windows)
-    return ("not_steady",) if unsteady else ()
+    return (diagnostic("not_steady", "not steady"),) if unsteady else ()
 
 
 class HostFractions(NamedTuple):
@@ -148,9 +167,12 @@ def certificate(trials: Sequence[TrialMetrics], key: str, bound_ms: float, first
     """Judge "the percentile `key` is at most `bound_ms`" on the samples of `trials` in the order measured.
 
     At most the samples of the last planned look are read. Samples of one process are not independent, so
-    this certifies what was seen; what other processes would show is in the interval over trials.
+    this certifies what was seen; what other processes would show is in the interval over trials. In an open loop, where
+    a request that is late makes the next ones late, nothing is certified so.
     """
     scenario, name = split_key(key)
+    if any(window.open_loop is not None for trial in trials for window in trial.windows(scenario or first_scenario)):
+        return "undecided"
     p = PERCENTILES[name]
     wanted = planned_looks(p=p)[-1]
     parts: list[Array] = []

@@ -10,8 +10,10 @@ import typer
 
 from harness.cli import (
     baseline,
+    capacity,
     compare,
     doctor,
+    export,
     history,
     init,
     nightly,
@@ -23,6 +25,7 @@ from harness.cli import (
     show,
     suites,
     targets,
+    tune,
     verify,
 )
 from harness.errors import HarnessError
@@ -35,10 +38,10 @@ app = typer.Typer(
     help="Which model should serve, on which hardware, at what cost, and how sure are we?",
 )
 COMMANDS = (
-    *(run.run, rank.rank, show.show, report.report),
+    *(run.run, rank.rank, show.show, report.report, capacity.capacity, tune.tune),
     *(compare.compare, baseline.baseline, nightly.nightly, history.history, release.release),
+    *(verify.verify, verify.approve, verify.sign, export.export),
     *(targets.targets, suites.suites, doctor.doctor, selftest.selftest, init.init),
-    *(verify.verify, verify.approve, verify.sign),
 )
 for command in COMMANDS:
     app.command()(command)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.output import REGRESSION, RESULTS, Out, console, say, shown
+from harness.cli.output import INTERRUPTED, REGRESSION, RESULTS, Out, console, say, shown
 from harness.errors import SpecError
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def compare(
         bool, typer.Option("--everything", help="With --confirm: measure all rows again, not only suspects.")
     ] = False,
     budget: Annotated[
-        str | None, typer.Option("--budget", help="How long to measure again; default: as long as the run.")
+        str | None,
+        typer.Option("--budget", help="Most time for that; default: four times the run's budget."),
     ] = None,
     baseline_python: Annotated[
         str | None, typer.Option("--baseline-python", help="Interpreter with the base's harness and runtimes.")
@@ -99,6 +100,7 @@ def compared(
     out: Path,
 ) -> Comparison:
     """Compare, and measure suspects again where that is asked for."""
+    from harness.pipeline.again import BUDGETS
     from harness.pipeline.compare import compare as compare_runs
     from harness.pipeline.compare import confirm, read_sides, within
     from harness.report.progress import observer
@@ -111,10 +113,14 @@ def compared(
     if terms is None:
         return found
     terms = terms._replace(
-        budget_s=terms.budget_s or sides.new.record.suite.budget.seconds, python=terms.python or python
+        budget_s=terms.budget_s or BUDGETS * sides.new.record.suite.budget.seconds, python=terms.python or python
     )
-    with observer(to) as watching:
-        return confirm(found, sides, asked, terms, watching, everything)
+    try:
+        with observer(to) as watching:
+            return confirm(found, sides, asked, terms, watching, everything)
+    except KeyboardInterrupt:
+        say(to, f"stopped before suspects were judged; again with: harness compare … {shown(new)} --confirm")
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _bases(names: Sequence[str], new: Path, out: Path) -> tuple[list[Path], str | None]:

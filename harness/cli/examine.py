@@ -17,6 +17,7 @@ from harness.launch.means import find
 from harness.probes.host import cpu_seconds
 from harness.probes.kernels import core_speed
 from harness.probes.nvml import NvmlProbe
+from harness.probes.rapl import RaplProbe
 from harness.report.listing import Finding, Grade
 from harness.spec import plugins
 from harness.spec.wire import Fact
@@ -109,6 +110,7 @@ def _equipment() -> list[Finding]:
     missing = 'none: mode = "compile" is not available'
     return [
         _gpu(),
+        _package_energy(),
         Finding("C++ compiler", compiler or missing, "good" if compiler else "note"),
     ]
 
@@ -127,8 +129,21 @@ def _gpu() -> Finding:
     return Finding("NVIDIA GPU", text + lacks, "note" if lacks else "good")
 
 
+def _package_energy() -> Finding:
+    """Ask the kernel for the energy of the CPU packages."""
+    probe = RaplProbe()
+    if (reason := probe.unavailable()) is not None:
+        return Finding("CPU energy", reason, "unavailable")
+    return Finding(
+        "CPU energy", f"RAPL: {probe.facts()['zones']}; of the whole package, all processes together", "good"
+    )
+
+
 def _packages() -> list[Finding]:
-    return [_package(name) for name in ("onnxruntime", "torch", "openvino", "executorch", "scikit-learn", "skl2onnx")]
+    return [
+        _package(name)
+        for name in ("onnxruntime", "torch", "openvino", "executorch", "ai-edge-litert", "scikit-learn", "skl2onnx")
+    ]
 
 
 def _package(name: str) -> Finding:

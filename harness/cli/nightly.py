@@ -11,7 +11,11 @@ from harness.cli.output import FAILED_CELLS, RESULTS, Out, console
 def nightly(
     suite: Annotated[str, typer.Argument(metavar="[SUITE]", help="A suite with a stored baseline.")] = "nightly",
     target: Annotated[list[str] | None, typer.Option("--target", help="Run on this target; repeatable.")] = None,
-    budget: Annotated[str | None, typer.Option("--budget", help="How long to measure, and at most again.")] = None,
+    budget: Annotated[str | None, typer.Option("--budget", help="How long to measure: 20m.")] = None,
+    again: Annotated[
+        str | None,
+        typer.Option("--again", help="Most time for suspects; default: four times the budget."),
+    ] = None,
     baseline_python: Annotated[
         str | None, typer.Option("--baseline-python", help="Interpreter with the base's harness; default: as stored.")
     ] = None,
@@ -39,12 +43,13 @@ def nightly(
 
     read_baseline(out, load_suite(suite)[0].name)  # before anything is measured
     budget_s = seconds(budget) if budget else None
+    again_s = seconds(again, "--again") if again else 0.0
     asked = Asked(alpha=fraction("--alpha", alpha))
     folder, record = open_new(Request([suite], target or [], out, budget_s, seed, exhaustive=True))
     to = console()
     ranked = measured(to, folder, record, new=True)
     write_report(ranked)
-    found = compared(to, folder, [NAME], asked, Terms(budget_s or 0.0, baseline_python), False, force, out)
+    found = compared(to, folder, [NAME], asked, Terms(again_s, baseline_python), False, force, out)
     write_comparison(folder, found)
     finish_comparison(to, folder, found, summary, fail=True)
     if any(row.status == "failed" for row in ranked.ranking.rows):

@@ -67,7 +67,7 @@ def run(
 
 
 def measured(to: Console, folder: Path, record: RunRecord, new: bool) -> RankedRun:
-    """Run the pipeline under a progress display; an interruption says how to go on. `nightly` does the same."""
+    """Run the pipeline under a progress display; an interruption says how to go on."""
     from harness.pipeline.run import run as run_pipeline
     from harness.report.progress import observer
 

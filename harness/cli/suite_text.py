@@ -14,7 +14,12 @@ from harness.spec.toml import nearest_file
 from harness.spec.variant import Variant
 from harness.spec.wire import Describe, Input
 
-_TARGETS = {"onnx": ("cpu-onnx",), "pt2": ("cpu-torch", "cpu-onnx"), "executorch": ("edge-executorch",)}
+_TARGETS = {
+    "onnx": ("cpu-onnx",),
+    "pt2": ("cpu-torch", "cpu-onnx"),
+    "executorch": ("edge-executorch",),
+    "litert": ("edge-litert",),
+}
 
 
 def write_suite(model: Path, out: Path | None) -> Path:

@@ -1,6 +1,6 @@
 """The conversion job, in a child process: make the variant, then compare it with the candidate's own outputs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,8 +57,8 @@ def convert(job: Convert, folder: Path) -> Outcome:
     except OptionError as error:
         return Outcome(status="invalid", message=f"conversion.{error}")
     variant = Variant(format=result.format, precision=result.precision, path=str(folder / made.name))
-    rows = fixed or min(PARITY_ROWS, feeding.rows_in(arrays))
-    before = _before(job, original, feeding.batch(tensors, arrays, 0, rows), arrays, rows)
+    rows = min(PARITY_ROWS, feeding.rows_in(arrays))  # of a fixed batch too: the next step of a chain may take another
+    before = _before(job, original, tensors, arrays, rows)
     files = {made.name: (folder / made.name).stat().st_size, REFERENCE: save_array(folder / REFERENCE, before)}
     settings = dict.fromkeys(conversion.options) | options | dict(made.options)
     parity = _parity(job, variant, arrays, rows, before)
@@ -81,13 +81,16 @@ def _inputs(job: Convert, original: Original) -> tuple[tuple[Tensor, ...], dict[
     return guess.tensors, guess.arrays
 
 
-def _before(job: Convert, original: Original, feed: Feed, arrays: Mapping[str, Array], rows: int) -> Array:
+def _before(
+    job: Convert, original: Original, tensors: Sequence[Tensor], arrays: Mapping[str, Array], rows: int
+) -> Array:
     """Return the candidate's own outputs: kept from the chain's first step, else by the target's runtime if it can."""
     if job.reference is not None:
         return read_array(Path(job.reference))
     runtime = load_runtime(job.target.runtime)
-    loads = job.source.format in runtime.formats
-    return _finite("original", _run(job, runtime, job.source, arrays, rows) if loads else original.predict(feed))
+    if job.source.format in runtime.formats:
+        return _finite("original", _run(job, runtime, job.source, arrays, rows))
+    return _finite("original", _batched(tensors, arrays, rows, original.predict))
 
 
 def _parity(job: Convert, made: Variant, arrays: Mapping[str, Array], rows: int, before: Array) -> ParityReport | None:
@@ -109,11 +112,18 @@ def _answers(session: Session, arrays: Mapping[str, Array], rows: int, output: s
     """Return the main output for the first rows, in batches that the session takes."""
     paired = feeding.match(session.inputs, arrays)
     tensors = settle_by(session.inputs, paired)
+    return _batched(tensors, paired, rows, lambda feed: main_output(session.infer(feed), session.outputs, output))
+
+
+def _batched(
+    tensors: Sequence[Tensor], arrays: Mapping[str, Array], rows: int, answer: Callable[[Feed], Array]
+) -> Array:
+    """Return what is answered for the first rows, in batches of the size that is taken."""
     fixed, most = feeding.fixed_batch(tensors), feeding.most_rows(tensors) or rows
     starts = range(0, rows, fixed or most)
-    feeds = [feeding.batch(tensors, paired, start, fixed or min(most, rows - start)) for start in starts]
-    parts = [np.array(main_output(session.infer(feed), session.outputs, output)) for feed in feeds]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)[:rows]
+    feeds = [feeding.batch(tensors, arrays, start, fixed or min(most, rows - start)) for start in starts]
+    parts = [np.array(answer(feed), ndmin=1) for feed in feeds]
+    return np.concatenate(parts)[:rows]
 
 
 def compare(before: Array, after: Array, candidate: Candidate) -> ParityReport:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from harness.convert.base import Made, OptionError, Order
+from harness.convert.calibration import calibration_feeds, checked_rows, method_used, missing_rows
 from harness.convert.onnx_model import (
     OnnxOriginal,
     is_external,
@@ -25,7 +26,7 @@ from harness.convert.onnx_model import (
     refuse_without_weights,
     save,
 )
-from harness.convert.onnx_static import Static, calibration_feeds
+from harness.convert.onnx_static import Static
 from harness.convert.onnx_static import quantised as static
 from harness.convert.onnx_weights import dynamic, weights_only
 from harness.runtimes.base import first_line, model_errors
@@ -35,11 +36,9 @@ from harness.spec.variant import Variant
 from harness.spec.wire import Fact
 
 _WORDS = {
-    "method": ("auto", "static", "dynamic", "weights"),
     "calibration": ("minmax", "entropy", "percentile"),
     "activations": ("uint8", "int8"),
 }
-_UNCALIBRATED = "int8 is dynamic, because the dataset has no calibration rows"
 _BY_BATCH = "ranges of activations are taken over each batch, so that a prediction depends on the rows beside it"
 
 
@@ -75,8 +74,7 @@ class OnnxToInt8:
             name = save(model, folder, external)
         if settings.method != "dynamic":
             return Made(name, used)
-        asked = order.options["method"] == "dynamic"
-        missing = () if asked else (diagnostic("calibration_missing", _UNCALIBRATED),)
+        missing = missing_rows(str(order.options["method"]), settings.method)
         return Made(name, used, (*missing, diagnostic("dynamic_ranges", _BY_BATCH)))
 
 
@@ -86,15 +84,10 @@ def _checked(options: Mapping[str, Fact], calibrated: bool) -> _Settings:
     for name, words in _WORDS.items():
         if getattr(settings, name) not in words:
             raise OptionError(f"{name}: '{getattr(settings, name)}' is none of {', '.join(words)}")
-    if settings.calibration_rows < 1:
-        raise OptionError(f"calibration_rows: must be 1 at least, not {settings.calibration_rows}")
+    checked_rows(settings.calibration_rows)
     if not 0 < settings.percentile <= 100:
         raise OptionError(f"percentile: must be above 0 and at most 100, not {settings.percentile:g}")
-    if settings.method == "auto":
-        return settings._replace(method="static" if calibrated else "dynamic")
-    if settings.method == "static" and not calibrated:
-        raise OptionError("method: 'static' needs calibration rows: give the suite's [dataset] a calibration split")
-    return settings
+    return settings._replace(method=method_used(settings.method, calibrated))
 
 
 def _quantised(

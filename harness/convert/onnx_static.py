@@ -1,20 +1,15 @@
 """Static quantisation of ONNX models: ranges of activations from calibration rows, then QDQ by ONNX Runtime."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from harness.convert.calibration import Feeds
 from harness.convert.onnx_model import channel_axis
-from harness.runtimes import feeds as feeding
-from harness.runtimes.base import Feed, Tensor
-from harness.runtimes.layout import settle_by
-from harness.spec.arrays import Array
+from harness.runtimes.base import Feed
 
-Feeds: TypeAlias = Callable[[], Iterator[Feed]]
-BATCH = 8
-"""Rows of one calibration run: a histogram needs every activation of a batch in memory."""
 _BINS = {"entropy": 1024, "percentile": 8192}
 """Bins of a histogram over both signs. The library's search by entropy takes 0.2 s a tensor with 1,024, four times as
 long with twice as many; it can leave out seven eighths of a range."""
@@ -52,25 +47,6 @@ class _One:
         """Return the batch, then None."""
         feed, self._feed = self._feed, None
         return feed
-
-
-def calibration_feeds(tensors: Sequence[Tensor], arrays: Mapping[str, Array], most: int) -> tuple[Feeds, int]:
-    """Return a function that yields batches of at most `most` rows in all, and how many they are.
-
-    They are spaced evenly over the split, because splits are often sorted by class. Raises ModelError where the arrays
-    do not fit the inputs.
-    """
-    paired = feeding.match(tensors, arrays)
-    settled, have = settle_by(tensors, paired), feeding.rows_in(paired)
-    chosen = np.linspace(0, have - 1, min(most, have)).round().astype(np.int64)
-    size = feeding.fixed_batch(settled) or (1 if any(tensor.axis is None for tensor in settled) else None)
-
-    def feeds() -> Iterator[Feed]:
-        for at in range(0, len(chosen), size or BATCH):
-            rows = chosen[at : at + (size or BATCH)]
-            yield feeding.batch(settled, {name: array[rows] for name, array in paired.items()}, 0, size or len(rows))
-
-    return feeds, len(chosen)
 
 
 def quantised(path: Path, feeds: Feeds, how: Static, scratch: Path, external: bool) -> Any:

@@ -13,7 +13,7 @@ from harness.evidence.files import cannot_write, read_json, write_json
 from harness.evidence.run import read_run
 
 NAME = "baseline"
-_FILE = "baseline.json"
+_FILE, _ARTEFACTS = "baseline.json", "artefacts"
 
 
 class Baseline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -33,7 +33,10 @@ def folder_of(root: Path, suite: str) -> Path:
 
 
 def set_baseline(root: Path, runs: Sequence[Path], python: str | None = None, why: str = "") -> Baseline:
-    """Keep runs as the baseline of their suite, in place of the one before; evidence is hard-linked or copied.
+    """Keep runs as the baseline of their suite, in place of the one before.
+
+    Evidence is hard-linked where possible. Artefacts are copied: those of a run are links to the originals, which a new
+    version may be written over.
 
     Raises SpecError if the runs are of several suites. Raises EvidenceError if they cannot be read or kept.
     """
@@ -81,9 +84,10 @@ def keep(run: Path, to: Path, linked: bool = True) -> None:
     temporary = to.with_name(f"{to.name}.{os.getpid()}.tmp")
     try:
         shutil.rmtree(to, ignore_errors=True)
-        shutil.copytree(
-            run, temporary, copy_function=_linked if linked else shutil.copy2, ignore=shutil.ignore_patterns("again")
-        )
+        copy = _linked if linked else shutil.copy2
+        shutil.copytree(run, temporary, copy_function=copy, ignore=shutil.ignore_patterns("again", _ARTEFACTS))
+        if (run / _ARTEFACTS).is_dir():
+            shutil.copytree(run / _ARTEFACTS, temporary / _ARTEFACTS)
         temporary.rename(to)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -24,6 +24,12 @@ LATENCY, START, ROUND, DEVICE = "latency", "start", "round", "device"
 
 `device` is there where the runtime times the device by its own events: time taken on it (ns).
 """
+DUE, FREE, SERVER, BATCH = "due", "free", "server", "batch"
+"""Further arrays of an open loop, int64: CLOCK_MONOTONIC when the request was due, and when its server took it (ns).
+
+`latency` is then done - due, so that done = due + latency. A server that took a request before it was due was idle.
+`server` is the number of the thread or process, `batch` that of the first request of the batch it was served in.
+"""
 INVOKE, HANDLER = "invoke", "handler"
 """The window of a cold start's requests, first to last; and the array of what the handler took of each (ns)."""
 SLICES = "slices.npy"
@@ -181,10 +187,10 @@ def read_telemetry(folder: Path, probe: str | None = None) -> dict[str, Floats]:
     return dict(zip(head, np.array(table, dtype=np.float64).reshape(-1, len(head)).T, strict=True))
 
 
-def set_aside(folder: Path) -> None:
-    """Rename what an earlier attempt left to `<folder>.incomplete-N`. Raises OSError if it cannot be renamed."""
+def set_aside(folder: Path, what: str = "incomplete") -> None:
+    """Rename what an earlier attempt left to `<folder>.<what>-N`. Raises OSError if it cannot be renamed."""
     number = 1
-    while (aside := folder.with_name(f"{folder.name}.incomplete-{number}")).exists():
+    while (aside := folder.with_name(f"{folder.name}.{what}-{number}")).exists():
         number += 1
     if folder.exists():
         folder.rename(aside)

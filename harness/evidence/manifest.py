@@ -16,7 +16,7 @@ from harness.evidence.files import file_digest
 FILE = "manifest.json"
 DERIVED = (
     *("policy.json", "ranking.json", "ranking.csv", "measurements.parquet", "manifest.json"),
-    *("decision*.json", "decision*.json.sig", "report.*", "compare.*", "plots", "export", "*.tmp"),
+    *("decision*.json", "decision*.json.sig", "report.*", "compare.*", "again", "plots", "export", "*.tmp"),
 )
 """Names in a run folder, as patterns, of what is derived from the evidence or written beside it."""
 

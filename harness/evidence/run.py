@@ -109,6 +109,10 @@ class BlockRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     schema: str = "harness/block/1"
 
 
+TRACES = "traces"
+"""The folder of a run that holds the arrivals of recorded traffic: `<scenario>.npy`, offsets from the first (ns)."""
+
+
 def new_folder(root: Path, suite_name: str) -> Path:
     """Make an empty run folder `<utc>-<suite>-<id>` under `root`. Raises EvidenceError if `root` cannot be written."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")

@@ -86,15 +86,17 @@ class Group:
                 self.remove()
                 raise Refused(key, f"{place.by}: {folder.parent}: {error.strerror or error}") from error
 
-    def set_quota(self, quota: Quota) -> bool:
-        """Change its quota of CPU time; returns whether it did. It must have been made with one; systemd's stays."""
-        place = self._places.get("cpu")
-        if place is None or place.by == "systemd scope":
-            return False
-        folder = self._folders["cpu"]
-        for name, text in texts(place.by, folder, "cpu", quota):
-            (folder / name).write_text(text, encoding="ascii")
-        return True
+    @property
+    def changes_quota(self) -> bool:
+        """Whether its quota of CPU time can be changed: it was made with one, and systemd does not keep it."""
+        return "cpu" in self._places and self._places["cpu"].by != "systemd scope"
+
+    def set_quota(self, quota: Quota) -> None:
+        """Change its quota of CPU time, where it can be changed."""
+        if self.changes_quota:
+            folder = self._folders["cpu"]
+            for name, text in texts(self._places["cpu"].by, folder, "cpu", quota):
+                (folder / name).write_text(text, encoding="ascii")
 
     def wrapped(self, command: list[str]) -> list[str]:
         """Return a command line that enters before the program begins."""

@@ -33,12 +33,13 @@ _CUT = b"[the beginning of this log was removed: it grew beyond its limit]\n"
 class Started(NamedTuple):
     """The moment a job was started: CLOCK_MONOTONIC (ns), and how many processes the kernel had killed for memory.
 
-    `group` is the job's own cgroup, if one was made.
+    `group` is the job's own cgroup, if one was made; `alone`: it takes no turns with other jobs.
     """
 
     begin_ns: int
     oom_kills: int | None
     group: Group | None = None
+    alone: bool = True
 
 
 class Ended:
@@ -79,7 +80,8 @@ class ProcessJob:
         self._folder, self._job, self._timeout_s, self._child = folder, job, timeout_s, child
         self._launched, self._started = launched, started
         self._phase, self._phase_since, self._offset = "", time.monotonic(), 0
-        self._probes, self._peak = Probes(job.target.device if isinstance(job, Trial) else "cpu"), 0
+        device = job.target.device if isinstance(job, Trial) else "cpu"
+        self._probes, self._peak = Probes(device, alone=started.alone), 0
         self._pids: tuple[int, ...] = (child.pid,)
         self._outcome: Outcome | None = None
         self._sampler: Sampler | None = None

@@ -143,9 +143,10 @@ def kept_to(cpus: tuple[int, ...], count: int, job: Job | None) -> tuple[int, ..
 
 
 def _threads_of(job: Job | None, granted: int) -> int:
-    """Return how many threads compute: what the target's options say, else all that are granted."""
+    """Return how many threads compute: what the target's options say, else all granted; for each server of the job."""
     own = job.target.options.get("intra_op_threads") if isinstance(job, Trial | ColdStart) else None
-    return min(own, granted) if isinstance(own, int) and own > 0 else granted
+    serving = max((each.serving for each in job.scenarios), default=1) if isinstance(job, Trial) else 1
+    return serving * (min(own, granted) if isinstance(own, int) and own > 0 else granted)
 
 
 def _memory(limits: Limits, means: Means, here: Here) -> _Part:

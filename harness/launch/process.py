@@ -95,7 +95,7 @@ class ProcessLauncher:
             log = (folder / "worker.log").open("ab", buffering=0)
         except OSError as error:
             raise cannot_write(folder, error) from error
-        started = Started(time.monotonic_ns(), oom_kills(), group)
+        started = Started(time.monotonic_ns(), oom_kills(), group, alone=terms.turns is None)
         launched = Launched(
             launcher=self.name,
             wall_ns=0,
@@ -130,7 +130,7 @@ class ProcessLauncher:
     def _spawned(self, folder: Path, job: Job, terms: Terms, log: int, group: Group | None) -> Child:
         command, env = self.command(folder, terms), environment(os.environ, job.resources.threads)
         if group is not None:
-            command = group.wrapped(_found(command))
+            command = group.wrapped(found(command))
         passed = (*self.inherit, *(terms.turns or ()))
         return Spawned(
             Popen(command, stdin=DEVNULL, stdout=log, stderr=log, env=env, pass_fds=passed, start_new_session=True)
@@ -143,7 +143,7 @@ class ProcessLauncher:
         return Environment(terms.python or sys.executable, job.target.runtime, threads_of(terms.limits, here().cpus))
 
 
-def _found(command: list[str]) -> list[str]:
+def found(command: list[str]) -> list[str]:
     """Return a command line whose program is there. Raises OSError where it is not: a shell would only log that."""
     if shutil.which(command[0]) is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])

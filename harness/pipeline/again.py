@@ -16,14 +16,16 @@ from typing import NamedTuple
 import msgspec
 
 from harness import __version__
+from harness.analyse.reader import RunReader
 from harness.analyse.sides import Side
 from harness.errors import SpecError
 from harness.evidence.files import cannot_write, write_json
 from harness.evidence.run import Cell, Prepared, PreparedCell, RunRecord, cells, new_folder
 from harness.launch.base import Launchers, held, launchers
-from harness.pipeline import artefacts
+from harness.pipeline import artefacts, plan
 from harness.pipeline.cold import FirstTrials
 from harness.pipeline.conclude import conclude
+from harness.pipeline.jobs import Sizes
 from harness.pipeline.measure import measure
 from harness.pipeline.prepare import Preparation
 from harness.pipeline.progress import Observer
@@ -36,7 +38,10 @@ from harness.spec.wire import Outcome
 
 BASELINE = ".baseline"
 """What the base's candidates and targets are called by, beside the new ones."""
-BLOCKS = 12
+BLOCKS, FEWEST_BLOCKS = 24, 8
+"""How many blocks suspects are measured in, if the budget buys them; fewer than 8 find 5 % on quiet hosts only."""
+BUDGETS = 4.0
+"""How many times the budget of the run that may take, if nothing else is asked for."""
 _NOT_RUN = PreparedCell(status="skipped", why="not one of the rows to measure again")
 _NOT_COMPARED = ("name", "description", "price")
 
@@ -66,6 +71,11 @@ class _Pair(NamedTuple):
     new: Cell
     base: Cell | None
 
+    @property
+    def both(self) -> tuple[Cell, ...]:
+        """Both cells, or the one there is."""
+        return (self.new,) if self.base is None else (self.new, self.base)
+
 
 def measure_again(
     base: Side,
@@ -82,15 +92,16 @@ def measure_again(
     """
     notes: list[Diagnostic] = []
     pairs = [_paired(base, new, row, terms.python, notes) for row in rows]
-    folder = new_folder(new.folder / "again", new.record.suite.name)
-    record = _record(new.record, folder.name, pairs, keys, terms)
-    write_json(folder / "run.json", record)
-    places = places or launchers(target.launcher for target in record.targets)
-    with held(places, str(folder)) as ready:
+    places = places or launchers(cell.target.launcher for pair in pairs for cell in pair.both)
+    with held(places, f"{new.folder}: again") as ready:
+        folder = new_folder(new.folder / "again", new.record.suite.name)
+        record = _record(new.record, folder.name, pairs, keys, terms)
+        write_json(folder / "run.json", record)
         _stage(base, new, folder)
         prepared = _prepare(folder, record, _sources(base, new, pairs), observer, ready)
         write_json(folder / "prepare.json", prepared)
-        observer.say(f"measuring {len(rows)} rows again, in {terms.blocks} blocks at most")
+        record = _with_blocks(folder, record, prepared, terms)
+        observer.say(f"measuring {len(rows)} rows again, in {record.suite.budget.trials} blocks")
         measure(folder, record, prepared, observer, ready)
     conclude(folder)
     again = AgainRecord(
@@ -140,8 +151,9 @@ def _gone(variant: Variant, folder: Path) -> str:
     try:
         artefacts.refuse_changed(variant, folder)
     except SpecError:
-        what = variant.builder or variant.path
-        return f"{what} has changed since, and of a builder the base keeps no copy"
+        if variant.path is None:
+            return f"the code of {variant.builder} has changed since, and a run keeps no copy of code"
+        return f"{variant.path} has changed since: its original, which it is a link to, was written over"
     return ""
 
 
@@ -154,7 +166,7 @@ def _told(target: Target) -> dict[str, object]:
 
 def _record(new: RunRecord, name: str, pairs: Sequence[_Pair], keys: Sequence[str], terms: Terms) -> RunRecord:
     """Make the record of a run of these rows and their partners."""
-    both = [cell for pair in pairs for cell in (pair.new, pair.base) if cell is not None]
+    both = [cell for pair in pairs for cell in pair.both]
     candidates = {cell.candidate.name: cell.candidate for cell in both}
     targets = {cell.target.name: cell.target for cell in both}
     budget = msgspec.structs.replace(
@@ -180,6 +192,19 @@ def _record(new: RunRecord, name: str, pairs: Sequence[_Pair], keys: Sequence[st
         controls=False,
         harness=__version__,
     )
+
+
+def _with_blocks(folder: Path, record: RunRecord, prepared: Prepared, terms: Terms) -> RunRecord:
+    """Let the budget buy blocks with windows of the suite's length: short ones hold few requests of slow models."""
+    reader = RunReader(folder, record, prepared)
+    reader.refresh()
+    block_s = Sizes(record, prepared, reader).wanted_s / plan.wanted_blocks(record.suite, record.quick)
+    affordable = int(terms.budget_s / block_s) if block_s > 0 else terms.blocks
+    blocks = max(min(FEWEST_BLOCKS, terms.blocks), min(terms.blocks, affordable))
+    budget = msgspec.structs.replace(record.suite.budget, trials=blocks, max_trials=blocks)
+    record = msgspec.structs.replace(record, suite=msgspec.structs.replace(record.suite, budget=budget))
+    write_json(folder / "run.json", record)
+    return record
 
 
 def _sources(base: Side, new: Side, pairs: Sequence[_Pair]) -> dict[str, PreparedCell]:

@@ -3,17 +3,18 @@
 import math
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
 import psutil
 
+from harness.analyse.device_remarks import REPEATED
 from harness.analyse.reader import RunReader
 from harness.errors import EvidenceError
 from harness.evidence.files import cannot_write, write_json
 from harness.evidence.folder import set_aside, succeeded
-from harness.evidence.run import BlockRecord, Prepared, RunRecord, block_file, cold_folder, trial_folder
+from harness.evidence.run import BlockRecord, Prepared, RunRecord, block_file, cold_folder, read_block, trial_folder
 from harness.launch.base import Launchers, Terms, run_job
 from harness.launch.rounds import Start, take_turns
 from harness.pipeline import plan
@@ -42,8 +43,11 @@ class Blocks:
         self._cells = {cell.name: cell for cell in reader.cells}
         self._cold = needs_cold(record.suite.policy)
 
-    def run(self, number: int, alive: Sequence[str], sizing: Sizing) -> None:
-        """Run block `number` of these cells, and record what it took; EvidenceError if that cannot be written."""
+    def run(self, number: int, alive: Sequence[str], sizing: Sizing) -> list[str]:
+        """Run block `number` of these cells, and record what it took; returns those whose trials were not there.
+
+        Raises EvidenceError if it cannot be written.
+        """
         order = [p for p in plan.block(list(self._cells), self._record.seed, number) if p.cell in alive]
         missing = [planned for planned in order if not self._reader.has_evidence(planned.cell, number)]
         begin = time.monotonic()
@@ -65,8 +69,17 @@ class Blocks:
         if missing or recorded is None:
             earlier = self._told_s(order, missing) if recorded is None else recorded
             wall_s = earlier + time.monotonic() - begin
+            groups = (*self._recorded_groups(number), *groups)
             write_json(block_file(self._folder, number), BlockRecord(block=number, wall_s=wall_s, groups=groups))
         self._reader.refresh()
+        return [planned.cell for planned in missing]
+
+    def repeat(self, number: int, names: Sequence[str], sizing: Sizing) -> None:
+        """Measure these cells' trials of a block once more, in place of those that are there, which are kept aside."""
+        for name in names:
+            self._set_aside(trial_folder(self._folder, name, number), REPEATED)
+        self._reader.forget(names, number)
+        self.run(number, names, sizing)
 
     def _recorded_s(self, number: int) -> float | None:
         """Return the seconds that an earlier attempt recorded of a block; None where there is no record to be read."""
@@ -74,6 +87,13 @@ class Blocks:
             return self._reader.block_seconds(number)
         except EvidenceError:
             return None
+
+    def _recorded_groups(self, number: int) -> tuple[tuple[str, ...], ...]:
+        """Return which cells took turns with each other in an earlier attempt at a block."""
+        with suppress(EvidenceError):
+            record = read_block(self._folder, number)
+            return () if record is None else record.groups
+        return ()
 
     def _told_s(self, order: Sequence[plan.Planned], missing: Sequence[plan.Planned]) -> float:
         """Return what an attempt that was cut off spent on a block, as its trials tell: those in turns all at once."""
@@ -127,11 +147,14 @@ class Blocks:
 
     def _fresh_folder(self, folder: Path) -> Path:
         """Set aside what an earlier attempt left of a trial."""
+        self._set_aside(folder)
+        return folder
+
+    def _set_aside(self, folder: Path, what: str = "incomplete") -> None:
         try:
-            set_aside(folder)
+            set_aside(folder, what)
         except OSError as error:
             raise cannot_write(folder, error) from error
-        return folder
 
     def _terms(self, name: str) -> Terms:
         """Return how a cell's jobs are run; time-outs follow its speed."""

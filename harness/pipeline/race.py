@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence, Set
 import numpy as np
 
 from harness.score.compare import fixed_variances, sum_of_noise, tie_margin
-from harness.score.estimate import estimate
+from harness.score.estimate import estimate, saturation, why_unknown
 from harness.score.limits import certainly_broken, probability
 from harness.score.records import Entry
 from harness.score.weights import single_log_metric, slope, utility, weighting_of
 from harness.spec.arrays import Floats
-from harness.spec.metrics import START_PERCENTILES, lookup
+from harness.spec.metrics import lookup
 from harness.spec.policy import Policy, keys_of
 from harness.stats.racing import Decision, Mode, Rule, race
 
@@ -97,12 +97,18 @@ def broken_limit(entry: Entry, policy: Policy, level: float) -> tuple[str, float
     return None
 
 
+def without_bound(entry: Entry, policy: Policy) -> str | None:
+    """Say that a latency of the policy has no bound, because an open loop offered more than could be served."""
+    found = (key for key in keys_of(policy) if saturation(entry, key) is not None)
+    return next((why for key in found if (why := why_unknown(entry, key)) is not None), None)
+
+
 def is_open(entry: Entry, policy: Policy, to_the_end: bool = False) -> bool:
     """Whether the evidence cannot judge some limit or objective of the entry yet, for want of requests.
 
     `to_the_end`: also where a percentile has no upper end because trials differ, which more blocks may mend.
     """
-    keys = [key for key in keys_of(policy) if key not in START_PERCENTILES]  # their number is the suite's word
+    keys = [key for key in keys_of(policy) if key in entry.trials]  # blocks add nothing to starts, sizes, dataset rows
     found = [each for key in keys if (each := estimate(entry, key)) is not None]
     return any(not each.settled or (to_the_end and not each.bounded) for each in found)
 

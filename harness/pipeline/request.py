@@ -12,15 +12,18 @@ from harness import __version__
 from harness.errors import SpecError
 from harness.evidence.files import write_json
 from harness.evidence.run import RunRecord, new_folder
+from harness.pipeline.traces import read_traces, save_traces
 from harness.scenarios.single_stream import SingleStream
 from harness.spec.check import check_suite, plain_name
 from harness.spec.find import load_suite, load_targets
 from harness.spec.formats import format_of, stem_of, suffixes
 from harness.spec.policy import WIDE
+from harness.spec.scenario import Scenario
 from harness.spec.suite import Budget, Candidate, Dataset, Suite, Synthetic
+from harness.spec.target import Target
 from harness.spec.toml import nearest_file
 
-_TARGETS = {"onnx": ("cpu-onnx",), "executorch": ("edge-executorch",)}
+_TARGETS = {"onnx": ("cpu-onnx",), "executorch": ("edge-executorch",), "litert": ("edge-litert",)}
 _OTHERS = ("cpu-onnx", "cpu-torch")
 """Where bare models are measured, by their format."""
 QUICK_FRACTION = 0.3
@@ -48,11 +51,11 @@ class Request(NamedTuple):
     rows: Path | None = None
 
 
-def seconds(text: str) -> float:
+def seconds(text: str, option: str = "--budget") -> float:
     """Read a duration: `90s`, `2m`, `1h`, or plain seconds. Raises SpecError if it is none, or not above 0."""
     found = _DURATION.fullmatch(text.strip())
     if found is None or float(found["number"]) <= 0:
-        raise SpecError("--budget", f"'{text}' is not a duration above 0", "write 90s, 2m or 1h")
+        raise SpecError(option, f"'{text}' is not a duration above 0", "write 90s, 2m or 1h")
     return float(found["number"]) * _UNITS[found["unit"]]
 
 
@@ -65,8 +68,17 @@ def open_new(request: Request) -> tuple[Path, RunRecord]:
     names = tuple(request.targets) or suite.targets
     where = "--target" if request.targets else f"{file}: targets"
     targets = load_targets(names, where, None if request.targets else file.parent)
-    suite = msgspec.structs.replace(_adjusted(suite, request), targets=tuple(target.name for target in targets))
+    return begun(request, adjusted(suite, request), file, targets, synthetic)
+
+
+def begun(
+    request: Request, suite: Suite, file: Path, targets: tuple[Target, ...], synthetic: bool = False
+) -> tuple[Path, RunRecord]:
+    """Make a run folder for a suite of this file on these targets."""
+    suite = msgspec.structs.replace(suite, targets=tuple(target.name for target in targets))
+    suite, traces = read_traces(suite, str(file), file.parent)
     folder = new_folder(request.out, suite.name)
+    save_traces(folder, traces)
     record = RunRecord(
         id=folder.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -192,12 +204,16 @@ def _names(models: Sequence[str]) -> list[str]:
     return [f"{stem}-{number}" for number, stem in enumerate(stems, 1)]
 
 
-def _adjusted(suite: Suite, request: Request) -> Suite:
+def _shortened(scenario: Scenario) -> Scenario:
+    return msgspec.structs.replace(scenario, seconds=scenario.seconds * QUICK_FRACTION)  # type: ignore[type-var]
+
+
+def adjusted(suite: Suite, request: Request) -> Suite:
     """Apply --budget, --quick and --exhaustive."""
     budget, scenarios, changes = suite.budget, suite.scenario, dict[str, object]()
     if request.quick:
         changes |= {"seconds": min(budget.seconds, QUICK_SECONDS), "trials": min(budget.trials, 3)}
-        scenarios = tuple(msgspec.structs.replace(s, seconds=s.seconds * QUICK_FRACTION) for s in scenarios)  # type: ignore[type-var]
+        scenarios = tuple(_shortened(scenario) if scenario.in_trials else scenario for scenario in scenarios)
     if request.budget_s is not None:
         changes["seconds"] = request.budget_s
     if request.exhaustive:

@@ -13,6 +13,7 @@ from harness.spec import plugins
 from harness.spec.wire import Fact, ProbeRecord
 
 T = TypeVar("T")
+_AMONG = "it tells nothing of one process between the turns of others"
 
 
 class Unavailable(Exception):
@@ -24,7 +25,8 @@ class Probe(Protocol):
 
     `columns` maps names (with their unit: `rss_bytes`) to units. Sampling must be cheap: it runs beside the
     measurement, a few times a second. Optional: `period_s`, for a probe that is to be sampled more often, in a thread
-    of its own; `about(device)`, which is told the device of the job's target before anything else; `close()`.
+    of its own; `about(device)`, which is told the device of the job's target before anything else; `close()`;
+    `only_alone = True`, for a probe that tells nothing of one process between the turns of others.
     """
 
     columns: Mapping[str, str]
@@ -45,11 +47,12 @@ class Probe(Protocol):
 class Probes:
     """All registered probes beside one job. One that cannot be used, or fails, is recorded with its reason.
 
-    `device` is that of the job's target; `fast` are the probes that are sampled more often, by their period (s).
+    `device` is that of the job's target; `alone`: no other cell's process takes turns with it. `fast` are the probes
+    that are sampled more often, by their period (s).
     """
 
-    def __init__(self, device: str = "cpu") -> None:
-        self._device, self._lock = device, threading.RLock()
+    def __init__(self, device: str = "cpu", alone: bool = True) -> None:
+        self._device, self._alone, self._lock = device, alone, threading.RLock()
         self.fast: dict[str, float] = {}
         self._probes: dict[str, Probe] = {}
         self._columns: dict[str, dict[str, str]] = {}
@@ -61,7 +64,8 @@ class Probes:
         probe: Probe = plugins.load("probes", name)()
         if (about := getattr(probe, "about", None)) is not None:
             about(self._device)
-        reason = probe.unavailable()
+        among = not self._alone and getattr(probe, "only_alone", False)
+        reason = _AMONG if among else probe.unavailable()
         if reason is not None:
             self._unavailable[name] = reason
             return

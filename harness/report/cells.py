@@ -1,5 +1,7 @@
 """The text of a cell of the table: numbers with their intervals, places with the ranks that they could be."""
 
+import math
+
 from harness.score.records import Measure, Ranking, Row
 from harness.score.words import number, short_name, text_of
 from harness.spec.metrics import START_PERCENTILES, lookup
@@ -38,12 +40,18 @@ def value(measure: Measure | None) -> str:
     """
     if measure is None:
         return "–"
-    text = number(measure.value)
     if measure.basis == "exact":
-        return text
-    if measure.high is not None:
-        return f"{text} [{number(measure.low or 0)}, {number(measure.high)}]"
-    return f"{text} [?]" if not measure.low else f">{number(measure.low)} [≈{text}]"
+        return number(measure.value)
+    high = math.inf if measure.high is None else measure.high
+    return bounded(measure.value, measure.low or 0.0, high)
+
+
+def bounded(value: float, low: float, high: float) -> str:
+    """Return a value with its interval, as `value` does; an infinite end is not known."""
+    text = number(value)
+    if math.isfinite(high):
+        return f"{text} [{number(max(low, 0.0))}, {number(high)}]"
+    return f">{number(low)} [≈{text}]" if low > 0.0 else f"{text} [?]"
 
 
 def place(row: Row) -> str:

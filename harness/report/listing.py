@@ -9,6 +9,7 @@ from rich.table import Table
 
 from harness.errors import SpecError
 from harness.spec.find import known, load_suite, load_target
+from harness.spec.target import HourlyPrice, Target
 from harness.spec.wire import Outcome
 
 Grade = Literal["good", "note", "bad", "unavailable"]
@@ -39,9 +40,13 @@ def targets_table(probes: dict[str, Outcome | SpecError]) -> Table:
         except SpecError as error:
             table.add_row(name, "[red]invalid[/red]", "", "", escape(str(error)))
             continue
-        price = f"{target.price.usd_per_hour:g}" if target.price else "–"
+        price = f"{target.price.usd_per_hour:g}" if isinstance(target.price, HourlyPrice) else _by_use(target)
         table.add_row(name, _runs(probes[name]), target.runtime, price, escape(target.description))
     return table
+
+
+def _by_use(target: Target) -> str:
+    return "–" if target.price is None else "by use"
 
 
 def _runs(probe: Outcome | SpecError) -> str:

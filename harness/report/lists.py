@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from harness.score.words import short_name
 from harness.spec.metrics import lookup
 from harness.spec.policy import Policy
-from harness.spec.target import Option, Target
+from harness.spec.target import FunctionPrice, HourlyPrice, Option, Price, Target
 from harness.spec.variant import Variant
 
 
@@ -30,9 +30,25 @@ def policy_lines(policy: Policy) -> list[str]:
 
 def target_line(target: Target) -> str:
     """Say what a target is and costs, without its name."""
-    if (p := target.price) is None:
-        return target.description
-    return f"{target.description}; {p.usd_per_hour} USD/h at {p.utilisation:.0%} utilisation ({p.source}, {p.as_of})"
+    price = target.price
+    return (
+        target.description
+        if price is None
+        else f"{target.description}; {_price(price)} ({price.source}, {price.as_of})"
+    )
+
+
+def _price(price: Price) -> str:
+    """Say a price in words, with what it is put on."""
+    if isinstance(price, HourlyPrice):
+        return f"{price.usd_per_hour} USD/h at {price.utilisation:.0%} utilisation"
+    free = "free tier taken off" if price.free_tier else "no free tier"
+    requests = f"{price.usd_per_million_requests} USD per million requests"
+    if isinstance(price, FunctionPrice):
+        init = "INIT billed" if price.init_billed else "INIT not billed"
+        return f"{price.usd_per_gb_s} USD/GB-s, {requests}, by {price.round_ms:g} ms, {init}, {free}"
+    rates = f"{price.usd_per_vcpu_s} USD/vCPU-s, {price.usd_per_gib_s} USD/GiB-s"
+    return f"{rates}, {requests}, billed by {price.billing}, by {price.round_ms:g} ms, {free}"
 
 
 def variant_parts(variant: Variant) -> list[str]:

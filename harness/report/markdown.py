@@ -14,6 +14,7 @@ from harness.report import cells
 from harness.report.commands import with_commands
 from harness.report.decision import counts, decide
 from harness.report.footprint import footprint_cells
+from harness.report.kept import kept
 from harness.report.lists import host_lines, parity_line, policy_lines, target_line, variant_parts
 from harness.report.sections import host_noise, limits, time_spent
 from harness.report.waterfall import LEGEND as STARTS_LEGEND
@@ -54,6 +55,7 @@ def report(ranked: RankedRun, seconds: Mapping[str, float] | None = None) -> str
         LEGEND,
         *_titled("## Footprint", _footprint(ranking)),
         *_titled("## Cold starts", _starts(ranked)),
+        *_titled("## Kept instances", kept(ranking)),
         "## Reasons",
         *(_row(row) for row in ranking.rows),
         "## Policy",

@@ -9,6 +9,8 @@ from harness.score.records import Ranking
 from harness.score.words import duration, name_of, percent
 from harness.spec.wire import Memory
 
+_BESIDE = {"prepare": "Preparation took {}; it is", "cold_starts": "Cold starts took {}; they are"}
+"""What a budget does not pay for."""
 _WORDS = {
     "sampling": "measuring requests",
     "uncounted": "first requests of turns, not counted",
@@ -25,21 +27,21 @@ def time_spent(seconds: Mapping[str, float]) -> str:
     """Return how the time of measuring was spent, as bullets, with preparation apart; empty where nothing is known."""
     if not (lines := purposes(seconds)):
         return ""
-    before = seconds.get("prepare", 0.0)
-    said = f"Preparation took {_seconds(before)}; it is not part of the budget. " if before > 0 else ""
+    took = {name: spent for name in _BESIDE if (spent := seconds.get(name, 0.0)) > 0}
+    said = "".join(f"{_BESIDE[name].format(_seconds(spent))} not part of the budget. " for name, spent in took.items())
     return "\n".join([f"{said}Measuring took {_seconds(_measuring(seconds))}:", "", *(f"- {line}" for line in lines)])
 
 
 def purposes(seconds: Mapping[str, float]) -> list[str]:
     """Return how the time of measuring was spent, the longest first; empty where nothing is known."""
     total = _measuring(seconds)
-    spent = {purpose: each for purpose, each in seconds.items() if purpose != "prepare" and each > 0}
+    spent = {purpose: each for purpose, each in seconds.items() if purpose not in _BESIDE and each > 0}
     shown = sorted(spent.items(), key=lambda item: -item[1])
     return [f"{_seconds(each)} ({percent(each / total)}): {_WORDS.get(name, name)}" for name, each in shown]
 
 
 def _measuring(seconds: Mapping[str, float]) -> float:
-    return sum(spent for purpose, spent in seconds.items() if purpose != "prepare" and spent > 0)
+    return sum(spent for purpose, spent in seconds.items() if purpose not in _BESIDE and spent > 0)
 
 
 def host_noise(ranking: Ranking) -> str:

@@ -57,7 +57,9 @@ class Session(Protocol):
     """A loaded model. `infer` takes a feed of host arrays and returns host arrays, in `outputs` order.
 
     `inputs` is set again when the inputs' layout is settled (the axes that carry rows, sizes). Optional attributes:
-    `pids`, the processes that are to be watched, of a session that drives another process (a server); `hints()`, which
+    `pids`, the processes that are to be watched, of a session that drives another process (a server), and `connect()`,
+    which returns an `infer` for one more thread, with a connection of its own; `wait(at_ns)`, of a session whose clock
+    is its own, which waits until that reads so much at least and returns what it reads; `hints()`, which
     returns input name → Hint; `facts()`, what the outcome is to say of the session. Those of a device: `place(feed)`
     brings a feed to where requests are to find it; `before()` is called before each request, outside its time;
     `device_ns(count)` returns int64 [count], what each of the last `count` calls took on the device (ns).

@@ -35,6 +35,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `process_spread` is drawn once a process; `drift_amplitude` is a host's slow swing over
     `drift_period` trials, the same for every candidate; `warm_up` inferences take `warm_up_factor` times;
     each inference takes `creep` (a fraction) longer than the one before, so that it is never steady.
+    one call, number `stall_at` (0: none), takes `stall_ms` longer.
     `fail_at` says when it fails, once: at its first inference, at the 151st ("measure": a steady model is
     warm by then), at the first with more than one row ("predict"). From there on "nan" gives nothing else.
     "grandchild" hangs with a process of its own beside it, whose id it prints.
@@ -49,6 +50,8 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     warm_up: int = 0
     warm_up_factor: float = 3.0
     creep: float = 0.0
+    stall_at: int = 0
+    stall_ms: float = 0.0
     clock: Literal["virtual", "real"] = "virtual"
     memory_mib: int = 0
     classes: int = 10
@@ -66,6 +69,8 @@ class FakeSession:
         self.inputs = (Tensor("x", np.dtype("float32"), ("batch", 1)),)
         self.infer: Callable[[Feed], Sequence[Array]] = self._call
         self.clock: Callable[[], int] = time.perf_counter_ns if script.clock == "real" else lambda: self._now
+        if script.clock == "virtual":
+            self.wait = self._wait
         self.scope = nullcontext
         self._script, self._took = script, _latencies(script, factor, rng)
         self._calls, self._now, self._failed = 0, 0, False
@@ -82,10 +87,17 @@ class FakeSession:
             took = round(took * script.warm_up_factor)
         if script.creep:
             took = round(took * (1.0 + script.creep) ** self._calls)
+        if self._calls == script.stall_at:
+            took += round(script.stall_ms * 1e6)
         self._now += took
         if script.clock == "real":
             time.sleep(took / 1e9)
         return [self._scores(feed["x"])]
+
+    def _wait(self, at: int) -> int:
+        """Let the virtual clock go on to `at`."""
+        self._now = max(self._now, at)
+        return self._now
 
     def _due(self, rows: int) -> bool:
         """Whether the scripted failure begins with this call."""

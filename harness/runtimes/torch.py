@@ -103,8 +103,11 @@ class TorchRuntime:
                 importlib.import_module(name)
 
     def forkable(self, target: Target) -> bool:
-        """Return True for eager mode on the CPU; compiling starts processes and threads, a device outlives no fork."""
-        return target.device == "cpu" and target.options.get("mode", "eager") == "eager"
+        """Return False where modules are compiled: that starts processes and threads.
+
+        Importing torch starts no device, so that each fork of it starts its own.
+        """
+        return target.options.get("mode", "eager") != "compile"
 
     def versions(self) -> dict[str, str]:
         """Return torch's and numpy's version."""

@@ -96,6 +96,7 @@ class CudaSession:
         self.clock: Callable[[], int] = time.perf_counter_ns
         self.infer: Infer = self._call
         self._names, self._device, self._layout, self._mode = [t.name for t in inputs], device, layout, mode
+        self._module, self._options = module, options
         self._pinned, self._resident = bool(options.get("pinned", False)), options.get("inputs") == "resident"
         self._run: Call = Eager(module, layout, device)
         if mode == "graph":
@@ -115,6 +116,25 @@ class CudaSession:
         end.record(self._stream)
         end.synchronize()
         return found if type(feed) is Resident else [value.numpy() for value in found]
+
+    def connect(self) -> Infer:
+        """Return what calls the model from one more thread: on a stream of its own, beside the calls of the others.
+
+        Its times on the device are not kept: calls that the device serves at once have no time of their own.
+        """
+        import torch
+
+        stream = torch.cuda.Stream(self._device)
+        with torch.cuda.stream(stream):
+            own = CudaSession(self._module, self.inputs, self._device, self._layout, self._options, self._mode)
+
+        def call(feed: Feed) -> Sequence[Array]:
+            with torch.cuda.stream(stream):
+                found = own._call(feed)
+            own._times.forget()
+            return found
+
+        return call
 
     def _source(self, array: Array) -> Any:
         import torch
@@ -208,7 +228,8 @@ class Graphs:
         torch.cuda.current_stream(self._device).wait_stream(side)
         torch.cuda.synchronize(self._device)
         graph = torch.cuda.CUDAGraph()
-        with model_errors("the model cannot be captured as a CUDA graph", first_line), torch.cuda.graph(graph):
+        capture = torch.cuda.graph(graph, capture_error_mode="thread_local")  # other threads may serve meanwhile
+        with model_errors("the model cannot be captured as a CUDA graph", first_line), capture:
             outputs = self._call(*inputs)
         return Graph(graph, inputs, outputs)
 
@@ -234,9 +255,13 @@ class Times:
         """Return what the last `count` calls took (ns), and forget all."""
         used = [*self._used]
         took = [round(start.elapsed_time(end) * _NS_PER_MS) for start, end in used[max(0, len(used) - count) :]]
-        self._free += used
-        self._used.clear()
+        self.forget()
         return np.array(took, dtype=np.int64)
+
+    def forget(self) -> None:
+        """Forget the calls so far."""
+        self._free += self._used
+        self._used.clear()
 
 
 def flusher(device: Any) -> Callable[[], None]:

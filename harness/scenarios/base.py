@@ -9,6 +9,7 @@ import msgspec
 
 from harness.errors import EvidenceError
 from harness.evidence.folder import DEVICE, read_requests
+from harness.scenarios.serving import Batching, Team
 from harness.spec import plugins
 from harness.spec.arrays import Array, Integers
 from harness.spec.diagnostics import Diagnostic, diagnostic
@@ -52,6 +53,9 @@ class Bench(Protocol):
     def counting(self) -> AbstractContextManager[None]:
         """Return the context of the requests of a turn that count: what the host does meanwhile is recorded."""
 
+    def team(self, scenario: Scenario, rows: int, batching: Batching) -> Team:
+        """Return the servers of a scenario: its threads or processes, for requests of so many rows each."""
+
     def keep(self, window: Window, arrays: Mapping[str, Array]) -> None:
         """Keep a window's requests (one int64 array per name); they are written when all windows are measured."""
 
@@ -75,12 +79,14 @@ class MeasuredWindow(NamedTuple):
 class ScenarioMetrics(NamedTuple):
     """What one trial says of one scenario, by metric key without prefix.
 
-    `counts` are the samples behind a value; `quantiles` tells which percentiles the scenario times.
+    `counts` are the samples behind a value; `quantiles` tells which percentiles the scenario times. `warnings` are what
+    the trial is to be read with care for.
     """
 
     values: dict[str, float]
     quantiles: dict[str, Quantile]
     counts: dict[str, int]
+    warnings: tuple[Diagnostic, ...] = ()
 
 
 class Kind(Protocol):
@@ -122,6 +128,16 @@ def throughput_metrics(windows: Sequence[MeasuredWindow]) -> ScenarioMetrics:
     record, quantiles = max(found, key=lambda each: _throughput(each[0]))
     values = {"throughput_per_s": _throughput(record), "best_batch_size": float(record.batch_size)}
     return ScenarioMetrics(values, quantiles, {"throughput_per_s": record.samples})
+
+
+def closed_loop_metrics(windows: Sequence[MeasuredWindow]) -> ScenarioMetrics:
+    """Return the throughput of a closed loop, every percentile of its latency with an interval, and the mean."""
+    values, quantiles, counts, _ = throughput_metrics(windows)
+    record = windows[-1].record
+    values |= {key: quantile.value for key, quantile in quantiles.items()}
+    values["latency_mean_ms"] = record.elapsed_ns / record.samples / NS_PER_MS
+    counts |= {key: record.samples for key in (*quantiles, "latency_mean_ms")}
+    return ScenarioMetrics(values, quantiles, counts)
 
 
 def _throughput(window: Window) -> float:

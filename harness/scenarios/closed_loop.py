@@ -52,12 +52,13 @@ def durations(stamps: Integers) -> Integers:
 
 
 class WarmUp(NamedTuple):
-    """How warm-up went: whether it became steady, how many inferences and ns it took, and the last median (ns)."""
+    """How warm-up went: whether it became steady, how many inferences and ns it took, the last median and mean (ns)."""
 
     steady: bool
     samples: int
     spent_ns: int
     median_ns: float
+    mean_ns: float = 0.0
 
 
 def warm_up(
@@ -79,7 +80,7 @@ def warm_up(
     spent, count = int(previous.sum()), len(previous)
     typical = max(float(np.median(previous)), 1.0)
     if again and spent >= together_ns:
-        return WarmUp(True, count, spent, typical)
+        return WarmUp(True, count, spent, typical, spent / count)
     fewest = max(1, min(_FEWEST, int(_WINDOW_FRACTION * limit_ns / typical)))
     window = max(fewest, math.ceil(together_ns / 2 / typical))
     while True:
@@ -87,7 +88,7 @@ def warm_up(
         spent, count = spent + int(current.sum()), count + window
         steady = len(previous) >= window and _agree(previous, current)
         if steady or spent >= limit_ns:
-            return WarmUp(steady, count, spent, max(float(np.median(current)), 1.0))
+            return WarmUp(steady, count, spent, max(float(np.median(current)), 1.0), max(float(current.mean()), 1.0))
         if current.sum() < together_ns / 4:  # the first requests were slow ones: windows go by time, not by number
             window = max(fewest, math.ceil(together_ns / 2 / max(float(np.median(current)), 1.0)))
         previous = current
@@ -148,16 +149,19 @@ class Measured(NamedTuple):
         return kept if self.device is None else kept | {DEVICE: self.device}
 
 
-def measure(bench: Bench, feeds: Iterator[Any], length: Length, median_ns: float) -> Measured:
-    """Sample in turns until there were enough of them, or `max_samples`; a model that became slow ends by time."""
-    infer, clock, turn_ns = bench.infer, bench.clock, 1e9 * length.seconds / length.turns
+def measure(bench: Bench, feeds: Iterator[Any], length: Length, median_ns: float, calls: int = 1) -> Measured:
+    """Sample in turns until there were enough of them, or `max_samples`; a model that became slow ends by time.
+
+    A request is `calls` calls of the model, each of which has a feed.
+    """
+    infer, clock, turn_ns = _request(bench.infer, calls), bench.clock, 1e9 * length.seconds / length.turns
     settle_ns = 1e9 * bench.job.resources.settle_s
     parts, device = list[Integers](), list[Integers]()
     n, spent, uncounted, per_sample = 0, 0, 0, max(median_ns, 1.0)
     ended: Literal["turns", "time", "samples"] = "turns"
     for _ in range(length.turns):
         fewest = settling(per_sample) if bench.next_turn() else 0
-        settled = _settled(bench, feeds, fewest, settle_ns, per_sample)
+        settled = _settled(infer, clock, feeds, fewest, settle_ns, per_sample)
         uncounted += len(settled)
         if settle_ns and not n:
             per_sample = float(settled.mean())  # the median of a process that is held back says little of its pace
@@ -165,7 +169,7 @@ def measure(bench: Bench, feeds: Iterator[Any], length: Length, median_ns: float
         with bench.counting():
             parts.append(timed(infer, feeds, count, clock))
         if bench.device_ns is not None:
-            device.append(bench.device_ns(count))
+            device.append(bench.device_ns(count * calls).reshape(count, calls).sum(axis=1))
         n, spent = n + count, spent + int(durations(parts[-1]).sum())
         per_sample = max(spent / n, 1.0)
         if n >= length.max_samples or spent > _OVERRUN * 1e9 * length.seconds:
@@ -175,13 +179,27 @@ def measure(bench: Bench, feeds: Iterator[Any], length: Length, median_ns: float
     return Measured(np.concatenate(parts), rounds, uncounted, ended, np.concatenate(device) if device else None)
 
 
-def _settled(bench: Bench, feeds: Iterator[Any], fewest: int, settle_ns: float, per_sample_ns: float) -> Integers:
+def _settled(
+    infer: Infer, clock: Clock, feeds: Iterator[Any], fewest: int, settle_ns: float, per_sample_ns: float
+) -> Integers:
     """Run what a turn begins with and does not count, `fewest` requests and a quota's period; returns durations."""
-    begin, chunk = bench.clock(), max(1, int(settle_ns / _CHUNKS / per_sample_ns))
-    parts = [durations(timed(bench.infer, feeds, fewest, bench.clock))]
-    while settle_ns and bench.clock() - begin < settle_ns:
-        parts.append(durations(timed(bench.infer, feeds, chunk, bench.clock)))
+    begin, chunk = clock(), max(1, int(settle_ns / _CHUNKS / per_sample_ns))
+    parts = [durations(timed(infer, feeds, fewest, clock))]
+    while settle_ns and clock() - begin < settle_ns:
+        parts.append(durations(timed(infer, feeds, chunk, clock)))
     return np.concatenate(parts)
+
+
+def _request(infer: Infer, calls: int) -> Infer:
+    """Return what one request calls: the model, or the model once for each feed of the request."""
+    if calls == 1:
+        return infer
+
+    def several(feeds: Any) -> None:
+        for feed in feeds:
+            infer(feed)
+
+    return several
 
 
 def settling(per_sample_ns: float) -> int:
@@ -195,19 +213,25 @@ def settling(per_sample_ns: float) -> int:
     return 1 if per_sample_ns <= 1e9 * SLOW_S else 0
 
 
-def run_window(bench: Bench, scenario: str, name: str, batch_size: int, length: Length) -> None:
-    """Warm up, measure one window of requests of `batch_size` rows, and keep its evidence as `name`."""
+def run_window(bench: Bench, scenario: str, name: str, batch_size: int, length: Length, calls: int = 1) -> Integers:
+    """Warm up, measure one window of requests of `batch_size` rows, and keep its evidence as `name`.
+
+    A request is `calls` calls of so many rows each. Returns latencies (ns).
+    """
     feeds = bench.feeds(batch_size)
+    if calls > 1:
+        feeds = zip(*[feeds] * calls, strict=True)
     with bench.warming(name) as again:
-        warmed = warm_up(bench.infer, feeds, bench.clock, bench.job.warm_up, length.seconds, again)
+        infer = _request(bench.infer, calls)
+        warmed = warm_up(infer, feeds, bench.clock, bench.job.warm_up, length.seconds, again)
     with bench.measuring(name):
-        found = measure(bench, feeds, length, warmed.median_ns)
+        found = measure(bench, feeds, length, warmed.median_ns, calls)
     latency = durations(found.stamps)
     window = Window(
         name=name,
         scenario=scenario,
         samples=len(latency),
-        batch_size=batch_size,
+        batch_size=batch_size * calls,
         elapsed_ns=int(latency.sum()),
         steady=warmed.steady,
         warm_up_samples=warmed.samples,
@@ -218,3 +242,4 @@ def run_window(bench: Bench, scenario: str, name: str, batch_size: int, length: 
         device_timed=found.device is not None,
     )
     bench.keep(window, found.arrays)
+    return latency

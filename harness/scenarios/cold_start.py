@@ -16,7 +16,7 @@ from harness.spec.scenario import Scenario
 class ColdStarts(
     Scenario, Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="cold_start", tag_field="kind"
 ):
-    """`samples` starts of each cell. Each answers two requests at least.
+    """`samples` starts of each cell; 36 are the fewest that bound p90. Each answers two requests at least.
 
     It then answers warm ones for `seconds` at most, up to `requests` in all.
     """
@@ -24,7 +24,7 @@ class ColdStarts(
     in_trials: ClassVar[bool] = False
 
     name: str = "cold_start"
-    samples: Count = 30
+    samples: Count = 36
     requests: Count = 10
     seconds: Positive = 0.5
 

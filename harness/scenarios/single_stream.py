@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from harness.scenarios.base import NS_PER_MS, Bench, MeasuredWindow, ScenarioMetrics, batch_is_fixed, throughput_metrics
+from harness.scenarios.base import Bench, MeasuredWindow, ScenarioMetrics, batch_is_fixed, closed_loop_metrics
 from harness.scenarios.closed_loop import length_of, run_window
 from harness.spec.ranges import Count, Positive
 from harness.spec.scenario import Scenario
@@ -35,12 +35,7 @@ class _SingleStream:
 
     def metrics(self, scenario: SingleStream, windows: Sequence[MeasuredWindow]) -> ScenarioMetrics:
         """Return every percentile with its interval, the mean, and the throughput."""
-        values, quantiles, counts = throughput_metrics(windows)
-        record = windows[-1].record
-        values |= {key: quantile.value for key, quantile in quantiles.items()}
-        values["latency_mean_ms"] = record.elapsed_ns / record.samples / NS_PER_MS
-        counts |= {key: record.samples for key in (*quantiles, "latency_mean_ms")}
-        return ScenarioMetrics(values, quantiles, counts)
+        return closed_loop_metrics(windows)
 
 
 KIND = _SingleStream()

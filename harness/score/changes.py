@@ -93,8 +93,8 @@ def _change(bases: Sequence[Estimate], new: Estimate, n: int, key: str, stated: 
     if not any(_parts(each) for each in (*bases, new)) and all(each.certain for each in (*bases, new)):
         return make
     if not all(each.settled for each in (*bases, new)):
-        thin = any(each.thin for each in (*bases, new))
-        return make._replace(basis=stated.basis, unknown="too few requests" if thin else "one process only")
+        single = not all(each.certain for each in (*bases, new))
+        return make._replace(basis=stated.basis, unknown="one process only" if single else "too few requests")
     level = stated.of(key) * (1.0 if log else abs(shown))
     inside = [Part(part.error / len(bases), part.df) for base in bases for part in _parts(base)]
     between = Part(level * math.sqrt(1.0 + 1.0 / len(bases)))

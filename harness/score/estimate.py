@@ -16,6 +16,7 @@ from scipy import special
 from harness.score.records import Entry, Measure, RowScores
 from harness.score.words import short_name
 from harness.spec.arrays import Booleans, Floats
+from harness.spec.diagnostics import Diagnostic
 from harness.spec.metrics import LEVELS, lookup, split_key
 from harness.stats.pooled import enough
 
@@ -102,8 +103,18 @@ def why_unknown(entry: Entry, key: str) -> str | None:
     """Say that a metric is not known; None when it is, though perhaps not bounded."""
     measure = entry.metrics.get(key)
     if measure is None or not math.isfinite(measure.value):
-        return f"{short_name(key)} is not known"
+        found = saturation(entry, key)
+        return f"{short_name(key)} has no bound: {found.message}" if found else f"{short_name(key)} is not known"
     return None
+
+
+def saturation(entry: Entry, key: str) -> Diagnostic | None:
+    """Return what says that a latency is not known because it has no bound: more was offered than could be served."""
+    name = split_key(key)[1]
+    if not name.startswith("latency_") or key in entry.metrics:
+        return None
+    said = (each for each in entry.diagnostics if each.code == "saturated")
+    return next((each for each in said if each.data.get("prefix") == key.removesuffix(name)), None)
 
 
 def variances(of: Estimate) -> list[tuple[float, float]]:

@@ -103,6 +103,7 @@ def _open(question: Question, block_s: float | None) -> Diagnostic:
         more_requests=more.requests,
         more_blocks=more.blocks,
         more_rows=more.rows,
+        more_starts=more.starts,
         minutes=None if seconds is None else seconds / 60,
     )
 

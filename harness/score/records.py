@@ -8,15 +8,16 @@ from harness.spec.arrays import Floats
 from harness.spec.diagnostics import Diagnostic
 
 Status = Literal["measured", "undecided", "dropped", "failed", "skipped"]
+Basis = Literal["pooled", "within", "between", "rows", "simulated", "exact"]
 
 
 class Measure(msgspec.Struct, frozen=True, kw_only=True):
     """A metric of one row: value, 95 % interval (None = unbounded), counts, unit.
 
     `n` counts samples, `trials` counts processes; `basis` says which spread the interval shows: "pooled" requests
-    of all trials with the trials as clusters, "within" one trial, "between" trials, "rows" of the dataset, or
-    "exact" (a size, no spread). `effective_n` is the number of independent requests that would know a pooled
-    percentile as well.
+    of all trials with the trials as clusters, "within" one trial, "between" trials, "rows" of the dataset, "simulated"
+    (of the processes that fed a simulation), or "exact" (a size, no spread). `effective_n` is the number of
+    independent requests that would know a percentile as well.
     """
 
     value: float
@@ -25,7 +26,7 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     n: int
     trials: int
     unit: str
-    basis: Literal["pooled", "within", "between", "rows", "exact"] = "between"
+    basis: Basis = "between"
     effective_n: float | None = None
 
 
@@ -64,11 +65,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class More(NamedTuple):
-    """What is missing for an answer: blocks and requests of a row in them, or dataset rows; None: not known."""
+    """What is missing for an answer: blocks and requests of a row in them, dataset rows, or starts; None: not known."""
 
     blocks: int | None = None
     requests: int | None = None
     rows: int | None = None
+    starts: int | None = None
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from harness.score.estimate import Estimate, t_quantile, variances
 from harness.score.records import Measure, More
-from harness.spec.metrics import LEVELS, split_key
+from harness.spec.metrics import LEVELS, START_PERCENTILES, split_key
 from harness.spec.policy import Limit
 from harness.stats.pooled import enough
 from harness.stats.quantiles import samples_needed
@@ -60,9 +60,14 @@ def to_bound(measure: Measure, key: str) -> More:
     """Estimate what gives a metric an interval with two ends.
 
     A percentile needs requests enough (`stats.pooled.enough`). Where they are, trials differ: it then needs as many as
-    make the effective number that which independent requests need. Other metrics need a second trial.
+    make the effective number that which independent requests need. Other metrics need a second trial. What is made of
+    cold starts needs more of these; blocks add nothing to it.
     """
     p = LEVELS.get(split_key(key)[1])
+    if of_starts(measure, key):
+        known = (measure.effective_n if measure.basis == "simulated" else None) or measure.n
+        wanted = 2 if p is None else math.ceil(samples_needed(p) * max(measure.trials, 1) / max(known, 1))
+        return More(starts=max(1, wanted - measure.trials))
     if p is None:
         return More(blocks=1) if measure.trials < 2 else More()
     each = measure.n / max(measure.trials, 1)
@@ -77,12 +82,19 @@ def to_bound(measure: Measure, key: str) -> More:
     return _more(measure, key, wanted - trials)
 
 
+def of_starts(measure: Measure, key: str) -> bool:
+    """Whether a metric is made of cold starts: their own, or what they feed a simulation with."""
+    return measure.basis == "simulated" or split_key(key)[1] in START_PERCENTILES
+
+
 def to_judge(found: Estimate, measure: Measure, key: str, limit: Limit, confidence: float) -> More:
     """Estimate what would show that a limit holds or is broken, if the value stays where it is."""
     ends = [end for end in (limit.min, limit.max) if end is not None and (end > 0 or not found.log)]
     scaled = [math.log(end / found.value) if found.log else end - found.value for end in ends]
     distance = min(map(abs, scaled), default=0.0)
     (by_blocks, df), (rows, _), (own, _) = variances(found)
+    if of_starts(measure, key):
+        return More(starts=_rows_to_judge(distance, own, measure.trials, confidence))
     if by_blocks == 0.0:
         return More(rows=_rows_to_judge(distance, rows + own, measure.n, confidence))
     blocks = int(found.ran.sum())

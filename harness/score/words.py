@@ -18,6 +18,14 @@ _SHORT = {
     "device_p50_ms": "p50 on the device",
     "device_p99_ms": "p99 on the device",
     "throughput_per_s": "throughput",
+    "capacity_per_s": "capacity",
+    "capacity_holds_per_s": "rate that holds",
+    "capacity_breaks_per_s": "rate that breaks",
+    "offered_per_s": "offered",
+    "service_mean_ms": "mean service time",
+    "lateness_p50_ms": "lateness p50",
+    "lateness_p99_9_ms": "lateness p99.9",
+    "lindley_error_p99_ms": "Lindley error p99",
     "load_ms": "load time",
     "first_inference_ms": "first inference",
     "warm_up_inferences": "warm-up",
@@ -35,15 +43,18 @@ _SHORT = {
     "output_agreement": "agreement",
     "fp32_agreement": "agreement with fp32",
     "cost_per_million_usd": "cost per million",
+    "cost_per_month_usd": "cost per month",
 }
 _WORSE = (
     ("latency_", "slower"),
+    ("cold_start_rate", "more often cold"),
     ("cold_", "slower to start"),
     ("warm_invoke", "slower through the platform"),
     ("device_", "slower on the device"),
     ("load_", "slower to load"),
     ("first_inference_", "slower in the first inference"),
     ("throughput_", "lower in throughput"),
+    ("capacity_", "lower in capacity"),
     ("cost_", "more expensive"),
     ("memory_", "higher in memory use"),
     ("gpu_memory_", "higher in GPU memory use"),
@@ -139,7 +150,12 @@ def percent(fraction: float) -> str:
 
 def needs(more: More, seconds: float | None = None) -> str:
     """Write what is missing, as `about 420 more requests, 4 min`; empty where nothing is known to help."""
-    amounts = ((more.requests, "request"), (more.rows, "labelled row"), (more.blocks, "block"))
+    amounts = (
+        (more.requests, "request"),
+        (more.rows, "labelled row"),
+        (more.starts, "cold start"),
+        (more.blocks, "block"),
+    )
     count, unit = next(((count, unit) for count, unit in amounts if count is not None), (None, ""))
     if count is None:
         return ""

@@ -15,12 +15,14 @@ from harness.pipeline.progress import Silent
 from harness.scenarios.single_stream import SingleStream
 from harness.selftest.inline import InlineLauncher
 from harness.spec.policy import Objective, Policy
+from harness.spec.scenario import Scenario
 from harness.spec.suite import Budget, Candidate, Dataset, Suite, Synthetic
 from harness.spec.target import Limits, Target
 from harness.spec.variant import Variant
 from harness.spec.wire import Trial
 
-Scripts = Mapping[str, Mapping[str, float | int | str]]
+Script = Mapping[str, float | int | str]
+Scripts = Mapping[str, Script]
 
 MEDIAN_MS = 20.0
 """Scripted medians are around this: the half second that warm-up takes then holds few inferences."""
@@ -76,15 +78,21 @@ def record_of(base: Path, scripts: Scripts, plan: Plan, seed: int) -> RunRecord:
     )
 
 
-def trial(base: Path, script: Mapping[str, float | int | str], limits: Limits, seconds: float) -> Trial:
-    """Return the job of one fresh process that measures a fake under limits; paths are relative to `base`."""
+def trial(
+    base: Path, script: Script, limits: Limits, seconds: float, scenario: Scenario | None = None, seed: int = 0
+) -> Trial:
+    """Return the job of one fresh process that measures a fake under limits; paths are relative to `base`.
+
+    Without a scenario, it sends one request after another.
+    """
     (candidate,) = write_scripts(base, {"one": script})
     return Trial(
         candidate=candidate,
         target=Target(name="limited", description="scripted", runtime="fake", limits=limits),
         variant=Variant(format="fake", path=candidate.path),
-        scenarios=(SingleStream(name="interactive", seconds=seconds),),
+        scenarios=(scenario or SingleStream(name="interactive", seconds=seconds),),
         synthetic=Synthetic(rows=8),
+        seed=seed,
         turn_s=seconds,
     )
 

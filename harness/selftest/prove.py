@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.errors import HarnessError
 from harness.launch.process import ProcessLauncher
 from harness.pipeline.progress import Observer
-from harness.selftest import clusters, differences, families, flags, host, memory, order, quota, races, tails
+from harness.selftest import clusters, differences, families, flags, host, memory, order, queues, quota, races, tails
 from harness.selftest.records import Finding, Setting
 
 Check = Callable[[Setting], list[Finding]]
@@ -22,6 +22,9 @@ CHECKS: dict[str, Check] = {
     "lognormal sleeper, over processes": tails.over_processes,
     "pooled percentiles": clusters.coverage,
     "stalls": clusters.stalls,
+    "open loop, stall": queues.stalled,
+    "open loop, M/D/1": queues.poisson,
+    "open loop, Lindley": queues.lindley,
     "family": families.none_better,
     "two-state host": host.two_speeds,
     "OOM": memory.too_much,

@@ -23,6 +23,7 @@ from harness.launch.cgroup import Group
 from harness.launch.child import Spawned
 from harness.launch.environment import environment
 from harness.launch.limits import Quota
+from harness.launch.process import found
 from harness.probes.cgroupfs import number
 from harness.serverless import storage
 from harness.serverless.door import Answer, Door, Exited, Late, Raised, Unspeakable
@@ -143,7 +144,7 @@ class ColdStartJob:
         python = self._terms.python or sys.executable
         command = [python, "-P", "-m", "harness.worker.boot", folder, root, self._door.handler]
         env = environment(os.environ, resources.threads) | dict(self._door.environment())
-        command = group.wrapped(command) if group is not None else command
+        command = group.wrapped(found(command)) if group is not None else command
         with (self._folder / "worker.log").open("ab", buffering=0) as log:
             self._inits += 1
             self._spawned_ns = time.perf_counter_ns()

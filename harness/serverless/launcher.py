@@ -15,12 +15,14 @@ import msgspec
 
 from harness.evidence.folder import write_job
 from harness.launch.base import RunningJob, Terms
+from harness.launch.cgroup import Group
 from harness.launch.process import ProcessLauncher
 from harness.serverless.cold_start import ColdStartJob, Grant
 from harness.serverless.container_port import ContainerPort
 from harness.serverless.door import Door
 from harness.serverless.runtime_api import RuntimeApi
-from harness.spec.wire import ColdStart, Job, Launched
+from harness.spec.target import Target
+from harness.spec.wire import ColdStart, Job, Launched, Resources
 
 
 class _InstanceLauncher(ProcessLauncher):
@@ -34,6 +36,7 @@ class _InstanceLauncher(ProcessLauncher):
             return super().start(folder, job, terms)
         resources, group = self._enforcer.grant(terms.limits, job)
         try:
+            resources = _with_init(resources, job.target, group)
             job = msgspec.structs.replace(job, resources=resources)
             write_job(folder, job)
             door: Door = self.door(job.target.limits.memory_mib)
@@ -45,6 +48,16 @@ class _InstanceLauncher(ProcessLauncher):
             launcher=self.name, wall_ns=0, begin_ns=time.monotonic_ns(), host=self._host, resources=resources
         )
         return ColdStartJob(folder, job, terms, door, Grant(launched, group, self.inherit))
+
+
+def _with_init(resources: Resources, target: Target, group: Group | None) -> Resources:
+    """Say that INIT cannot have another quota than what follows it, where nothing here can change a quota."""
+    own = target.lifecycle.init_cpus if target.lifecycle is not None else None
+    if own is None or own == target.granted.cpus or (group is not None and group.changes_quota):
+        return resources
+    words = {"init_cpus": "not enforced: nothing here changes the quota of a process that runs"}
+    unenforced = (*resources.unenforced, "init_cpus")
+    return msgspec.structs.replace(resources, limits=resources.limits | words, unenforced=unenforced)
 
 
 class FunctionLauncher(_InstanceLauncher):

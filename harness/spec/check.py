@@ -10,8 +10,9 @@ from harness.spec import plugins
 from harness.spec.formats import format_of, formats, is_pickle, suffixes
 from harness.spec.metrics import lookup, metric_names, nearest, split_key
 from harness.spec.policy import Limit, Objective, Policy, scale_of
+from harness.spec.scenario import kind_of
 from harness.spec.suite import Candidate, Dataset, Source, Suite
-from harness.spec.target import INSTANCES, Lifecycle, Target
+from harness.spec.target import INSTANCES, ContainerPrice, HourlyPrice, Lifecycle, Target
 from harness.spec.toml import nearest_file
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -38,8 +39,9 @@ def check_target(target: Target, where: str) -> None:
     limits = target.granted
     granted_ms = math.inf if limits.cpu_time is None else limits.cpu_time * limits.cpu_period_ms
     each = f"{granted_ms:g} ms of each {limits.cpu_period_ms} ms"
-    what = f"limits.cpus: {limits.cpu_time} CPUs are {each}; Linux needs 1 ms"
+    what = f"limits.cpus: {limits.cpu_time or 0:g} CPUs are {each}; Linux needs 1 ms"
     _require(granted_ms >= 1.0, where, what, "raise cpus or cpu_period_ms")
+    _check_price(target, where)
 
 
 def _check_lifecycle(target: Target, where: str) -> None:
@@ -53,6 +55,16 @@ def _check_lifecycle(target: Target, where: str) -> None:
         _check_bought(target, life, where)
         told = not life.elsewhere_ms or bool(life.elsewhere_source)
         _require(told, where, "lifecycle.elsewhere_source: missing", "say who measured elsewhere_ms")
+
+
+def _check_price(target: Target, where: str) -> None:
+    """Raise SpecError where a price is by the use of what the target does not limit."""
+    if target.price is not None and not isinstance(target.price, HourlyPrice):
+        what = "price.model: it is billed by memory, and there is no limits.memory_mib"
+        _require(target.limits.memory_mib is not None, where, what, "give it")
+    if isinstance(target.price, ContainerPrice):
+        what = "price.model: 'container' is billed by vCPUs, and there is no limits.cpus"
+        _require(target.granted.cpus is not None, where, what, "give it")
 
 
 def _check_bought(target: Target, life: Lifecycle, where: str) -> None:
@@ -74,7 +86,7 @@ def check_suite(suite: Suite, where: str, base: Path) -> None:
     names = [candidate.name for candidate in suite.candidate]
     _unique(where, "candidate", names)
     _unique(where, "targets", suite.targets)
-    _check_scenarios(suite, where)
+    _check_scenarios(suite, where, base)
     for index, candidate in enumerate(suite.candidate):
         _check_candidate(candidate, suite.trust_pickle, where, f"candidate[{index}]", base)
     _check_dataset(suite.dataset, where, base)
@@ -105,7 +117,7 @@ def _unique(where: str, key: str, names: Sequence[str]) -> None:
         _require(name not in names[:index], where, what, "names are unique")
 
 
-def _check_scenarios(suite: Suite, where: str) -> None:
+def _check_scenarios(suite: Suite, where: str, base: Path) -> None:
     _require(suite.scenario, where, "scenario: at least one is needed")
     _unique(where, "scenario", [scenario.name for scenario in suite.scenario])
     for index, scenario in enumerate(suite.scenario):
@@ -115,8 +127,11 @@ def _check_scenarios(suite: Suite, where: str) -> None:
         _require(index or scenario.in_trials, where, f"scenario[0]: '{scenario.name}' is no steady traffic", needs)
         problem = scenario.problems()
         _require(problem is None, where, f"scenario[{index}].{problem}")
-    beside = [scenario.name for scenario in suite.scenario if not scenario.in_trials]
-    _require(len(beside) < 2, where, f"scenario: {' and '.join(beside)} are both cold starts", "leave out one of them")
+        for key, file in scenario.files().items():
+            _check_file(file, where, f"scenario[{index}].{key}", base)
+    for kind, called in (("cold_start", "cold starts"), ("fleet", "users of a fleet")):
+        names = [scenario.name for scenario in suite.scenario if kind_of(scenario) == kind]
+        _require(len(names) < 2, where, f"scenario: {' and '.join(names)} are both {called}", "leave out one of them")
 
 
 def _check_candidate(candidate: Candidate, trust: bool, where: str, key: str, base: Path) -> None:

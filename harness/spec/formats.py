@@ -20,6 +20,7 @@ PT2 = Format((".pt2",))
 TORCH = Format((), built=True)
 CHECKPOINT = Format((".pt", ".pth"), pickled=True)
 EXECUTORCH = Format((".pte",))
+LITERT = Format((".tflite",))
 SKLEARN = Format((".joblib", ".pkl"), pickled=True, built=True)
 FAKE = Format((".fake.toml",))
 

@@ -74,7 +74,18 @@ _METRICS = (
     *(Metric(key, "ms", "lower", "log", "scenario", _ON_DEVICE.format(p)) for key, p in DEVICE_PERCENTILES.items()),
     *(Metric(key, "ms", "lower", "log", "cell", _of_start(key, p)) for key, p in START_PERCENTILES.items()),
     Metric("latency_mean_ms", "ms", "lower", "log", "scenario", "mean time of one inference; does not show the tail"),
+    Metric("cold_start_rate", "", "lower", "linear", "scenario", "fraction of users' requests that start an instance"),
     Metric("throughput_per_s", "1/s", "higher", "log", "scenario", "inferences completed per second, kept busy"),
+    Metric("capacity_per_s", "1/s", "higher", "log", "scenario", "highest rate at which a percentile keeps its limit"),
+    Metric("capacity_holds_per_s", "1/s", "higher", "log", "scenario", "highest rate certified to keep that limit"),
+    Metric("capacity_breaks_per_s", "1/s", "higher", "log", "scenario", "lowest rate certified to break that limit"),
+    Metric("offered_per_s", "1/s", "none", "log", "scenario", "requests that were due per second, in an open loop"),
+    Metric("utilisation", "", "none", "log", "scenario", "share of time that servers of an open loop were busy"),
+    Metric("service_mean_ms", "ms", "lower", "log", "scenario", "mean time that a server of an open loop took a batch"),
+    Metric("mean_batch_size", "", "none", "log", "scenario", "requests served at once, where they are batched"),
+    Metric("lateness_p50_ms", "ms", "none", "linear", "scenario", "median of how late idle servers started a request"),
+    Metric("lateness_p99_9_ms", "ms", "none", "linear", "scenario", "p99.9 of how late idle servers started a request"),
+    Metric("lindley_error_p99_ms", "ms", "none", "linear", "scenario", "p99 of |latency - what a queue predicts|"),
     Metric("best_batch_size", "", "none", "linear", "scenario", "batch size with the highest throughput"),
     Metric("load_ms", "ms", "lower", "log", "cell", "from artefact on disk to a session that can be called"),
     Metric("first_inference_ms", "ms", "lower", "log", "cell", "the first inference after loading"),
@@ -88,7 +99,14 @@ _METRICS = (
     Metric(
         "gpu_utilisation", "", "none", "linear", "cell", "share of time in which any kernel ran, as NVML samples it"
     ),
-    Metric("energy_per_inference_mj", "mJ", "lower", "log", "cell", "the GPU's energy counter ÷ inferences, kept busy"),
+    Metric(
+        "energy_per_inference_mj",
+        "mJ",
+        "lower",
+        "log",
+        "cell",
+        "counted energy ÷ inferences, kept busy: of the GPU, or of all CPU packages (RAPL)",
+    ),
     Metric("artefact_mib", "MiB", "lower", "log", "cell", "size on disk of the artefact that ran"),
     Metric("accuracy", "", "higher", "linear", "cell", "fraction of dataset rows whose top-1 class is the label"),
     Metric("rmse", "", "lower", "log", "cell", "root mean squared error against the labels"),
@@ -98,6 +116,7 @@ _METRICS = (
         "fp32_agreement", "", "higher", "linear", "cell", "fraction of rows with the candidate's top-1 class in fp32"
     ),
     Metric("cost_per_million_usd", "USD", "lower", "log", "cell", "price × occupied time of a million inferences"),
+    Metric("cost_per_month_usd", "USD", "lower", "log", "cell", "the bill of a month (30 days) of the users' requests"),
 )
 CATALOGUE: dict[str, Metric] = {metric.key: metric for metric in _METRICS}
 

@@ -1,7 +1,8 @@
 """Plug-ins by name, from entry-point groups. Listing names imports nothing; only what is named is loaded.
 
 Groups: `harness.formats`, `harness.metrics`, `harness.scenarios`, `harness.conversions`, `harness.runtimes`,
-`harness.probes`, `harness.launchers`. Built-ins are registered in the same way as third parties' plug-ins.
+`harness.probes`, `harness.launchers`, `harness.exporters`. Built-ins are registered in the same way as third parties'
+plug-ins.
 """
 
 from __future__ import annotations
@@ -65,6 +66,13 @@ def extra(group: str, name: str, module: str) -> str | None:
             if package and found and _normal(package[0]) == _normal(module):
                 return f"{owner.name}[{found[1]}]"
     return None
+
+
+def what_brings(error: ImportError, group: str, name: str) -> str | None:
+    """Say what is missing and how to install it, where an extra brings what a plug-in could not import; else None."""
+    absent = error.name if isinstance(error, ModuleNotFoundError) else None
+    found = extra(group, name, absent.partition(".")[0]) if absent else None
+    return f"{error}: pip install '{found}'" if found else None
 
 
 def _normal(name: str) -> str:

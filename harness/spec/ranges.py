@@ -15,4 +15,7 @@ PeriodMs: TypeAlias = Annotated[int, Meta(ge=1, le=1000)]
 """What Linux takes as the period of a CPU quota."""
 Fraction: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 PositiveFraction: TypeAlias = Annotated[float, Meta(gt=0, le=1)]
+Rate: TypeAlias = Annotated[float, Meta(ge=1e-3, le=1e7)]
+"""Requests per second, within what can be measured."""
+Share: TypeAlias = Annotated[float, Meta(ge=0.01, lt=1)]
 Probability: TypeAlias = Annotated[float, Meta(gt=0, lt=1)]

@@ -1,5 +1,6 @@
 """What every scenario has, and how a scenario's table becomes the parameters of its kind."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
 import msgspec
@@ -22,6 +23,32 @@ class Scenario:
     def problems(self) -> str | None:
         """Return what is wrong beyond types and ranges, as `key: what`. A kind may override this."""
         return None
+
+    def files(self) -> Mapping[str, str]:
+        """Return the files that it names, by key; relative to the suite. A kind may override this."""
+        return {}
+
+    def gap_s(self, request_s: float) -> float:
+        """Return the mean time between two arrivals (s), given what a request takes; 0: each follows the one before.
+
+        An open loop overrides this: its windows are sized by it.
+        """
+        return 0.0
+
+    @property
+    def threads(self) -> int:
+        """How many threads of a process serve requests at the same time, with one model."""
+        return 1
+
+    @property
+    def processes(self) -> int:
+        """How many processes serve requests at the same time, each with a model of its own."""
+        return 1
+
+    @property
+    def serving(self) -> int:
+        """How many requests are served at the same time."""
+        return self.threads * self.processes
 
 
 class _Tagged(msgspec.Struct):

@@ -1,7 +1,7 @@
 """A target: a place where a candidate could run. A claim about the world, with source and date."""
 
 from datetime import date
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
@@ -46,6 +46,9 @@ class Lifecycle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     `timeout_s`. `storage`: whether a start finds the artefact's pages in memory ("warm") or has to read them ("cold").
     `elsewhere_ms` is added to each cold start for what happens before the process is started (placement, pulling an
     image, booting a micro-VM), none of which is emulated; `elsewhere_source` says who measured it.
+
+    Of the fleet that such instances form: one that is idle ends after `keep_alive_s`; one takes `concurrency` requests
+    and works on one at a time; `provisioned` ones are kept.
     """
 
     mib_per_cpu: Positive | None = None
@@ -55,6 +58,9 @@ class Lifecycle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     storage: Literal["cold", "warm"] = "cold"
     elsewhere_ms: NotNegative = 0.0
     elsewhere_source: str = ""
+    keep_alive_s: NotNegative = 300.0
+    concurrency: Count = 1
+    provisioned: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class HourlyPrice(
@@ -66,6 +72,61 @@ class HourlyPrice(
     source: str
     as_of: date
     utilisation: PositiveFraction = 0.6
+
+
+class FunctionPrice(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="function", tag_field="model"
+):
+    """A function billed by GB-seconds, as AWS Lambda does: memory (GiB, called GB) × duration, and each request.
+
+    Durations are rounded up to `round_ms`; that of INIT counts with `init_billed` (AWS: since 2025-08-01). An instance
+    of provisioned concurrency costs `provisioned_usd_per_gb_s` for as long as it is kept, and requests on it
+    `provisioned_duration_usd_per_gb_s`; without these prices there is none. `architecture` is what the prices are for.
+    The free amounts of a month count only with `free_tier`, and never beside provisioned concurrency.
+    """
+
+    usd_per_gb_s: NotNegative
+    usd_per_million_requests: NotNegative
+    source: str
+    as_of: date
+    architecture: Literal["x86_64", "arm64"] = "x86_64"
+    round_ms: Positive = 1.0
+    init_billed: bool = True
+    provisioned_usd_per_gb_s: NotNegative | None = None
+    provisioned_duration_usd_per_gb_s: NotNegative | None = None
+    free_tier: bool = False
+    free_gb_s: NotNegative = 0.0
+    free_requests: NotNegative = 0.0
+
+
+class ContainerPrice(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="container", tag_field="model"
+):
+    """A container billed by vCPU-seconds and GiB-seconds, as Google Cloud Run does, and by requests.
+
+    With `billing = "request"` it pays while it starts or has a request, each stretch rounded up to `round_ms`; kept
+    (minimum) instances pay the idle prices between requests. With "instance" it pays from start to end. The free
+    amounts of a month count only with `free_tier`.
+    """
+
+    usd_per_vcpu_s: NotNegative
+    usd_per_gib_s: NotNegative
+    source: str
+    as_of: date
+    usd_per_million_requests: NotNegative = 0.0
+    billing: Literal["request", "instance"] = "request"
+    round_ms: Positive = 100.0
+    idle_usd_per_vcpu_s: NotNegative | None = None
+    idle_usd_per_gib_s: NotNegative | None = None
+    free_tier: bool = False
+    free_vcpu_s: NotNegative = 0.0
+    free_gib_s: NotNegative = 0.0
+    free_requests: NotNegative = 0.0
+
+
+UsagePrice: TypeAlias = FunctionPrice | ContainerPrice
+"""Prices of what a fleet uses, as against those of a machine."""
+Price: TypeAlias = HourlyPrice | FunctionPrice | ContainerPrice
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -86,7 +147,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     lifecycle: Lifecycle | None = None
     options: dict[str, Option] = {}
     conversion: dict[str, Option] = {}
-    price: HourlyPrice | None = None
+    price: Price | None = None
 
     @property
     def granted(self) -> Limits:

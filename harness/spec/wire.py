@@ -81,7 +81,8 @@ class Trial(_Job, frozen=True, kw_only=True, tag="trial"):
     Paths are relative to the staging root. A window is a number of turns of `turn_s` seconds each. `fresh`: the process
     is to be a new interpreter, not a fork of one that imported the runtime. `cpus`: the CPUs
     that it may use (None: all that it is given). `slower` adds this fraction of work to each inference (a control).
-    `keep_rows`: of synthetic inputs so many rows are left in the folder, for jobs that send them.
+    `traces` is the folder of arrivals that scenarios replay. `keep_rows`: of synthetic inputs so many rows are left in
+    the folder, for jobs that send them.
     """
 
     candidate: Candidate
@@ -89,6 +90,7 @@ class Trial(_Job, frozen=True, kw_only=True, tag="trial"):
     variant: Variant
     scenarios: tuple[Scenario, ...]
     dataset: str | None = None
+    traces: str | None = None
     synthetic: Synthetic | None = None
     seed: int = 0
     block: int = 0
@@ -172,11 +174,28 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     shape: tuple[int | str, ...]
 
 
+class OpenLoop(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The traffic of a window whose requests are due whether or not earlier ones are done.
+
+    `rate_per_s` is the rate that arrivals were drawn at, or the mean rate of a trace; `offered` are the arrivals of
+    `seconds`; those that were not served when the window's deadline came are not in its arrays. `servers` threads or
+    processes served them, up to `max_batch` at once, which were waited for up to `max_wait_ns`.
+    """
+
+    rate_per_s: float
+    offered: int
+    seconds: float
+    servers: int = 1
+    max_batch: int = 1
+    max_wait_ns: int = 0
+
+
 class Window(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One measured window of a scenario: requests, turns, how it was warmed up, why it ended.
 
     `uncounted` requests began a turn, while caches held what others had left there, and a CPU quota was unused.
-    `device_timed`: there is an array of what each request took on a device.
+    `device_timed`: there is an array of what each request took on a device. `open_loop` is the traffic of an open loop,
+    whose `elapsed_ns` go from its begin to the end of its last request; in a closed loop they are those of requests.
     """
 
     name: str
@@ -189,8 +208,9 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     warm_up_ns: int = 0
     rounds: int = 0
     uncounted: int = 0
-    ended_by: Literal["turns", "time", "samples"] = "turns"
+    ended_by: Literal["turns", "time", "samples", "deadline"] = "turns"
     device_timed: bool = False
+    open_loop: OpenLoop | None = None
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

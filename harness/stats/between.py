@@ -43,8 +43,8 @@ def run_noise(values: Floats) -> RunNoise:
 def _own(residuals: Floats, usual: tuple[float, float]) -> Part:
     """Return the noise of a row from its residuals; 0 where all of it is common."""
     ran = np.isfinite(residuals)
-    df = float(max(np.count_nonzero(ran) - 1, 1))
-    variance, prior_df = float(residuals[ran] @ residuals[ran]) / df, usual[1]
+    df = max(float(np.count_nonzero(ran)) - 1.0, 1.0)
+    variance, prior_df = float(np.square(residuals[ran]).sum()) / df, usual[1]
     if prior_df == 0.0:
         return Part(variance**0.5, df)
     moderated = (prior_df * usual[0] + df * variance) / (prior_df + df)

@@ -49,7 +49,7 @@ def quantile_ranks(n: int, p: float, confidence: float) -> Ranks:
     check_fraction(p, "p")
     check_fraction(confidence, "confidence")
     tail = (1.0 - confidence) / 2.0
-    first, weights = _binomial(n, p)
+    first, weights = binomial(n, p)
     at_most = np.cumsum(weights)  # at_most[i] = P(B <= first + i)
     at_least = np.cumsum(weights[::-1])[::-1]  # at_least[i] = P(B >= first + i)
     low = first + int(np.searchsorted(at_most, tail, side="right"))
@@ -57,7 +57,7 @@ def quantile_ranks(n: int, p: float, confidence: float) -> Ranks:
     return Ranks(low if low >= 1 else None, high if high <= n else None)
 
 
-def _binomial(n: int, p: float) -> tuple[int, Floats]:
+def binomial(n: int, p: float) -> tuple[int, Floats]:
     """Return Binomial(n, p) probabilities around the mean, and the count that the first one belongs to.
 
     The probability outside the window is below double precision. Weights follow from the ratio of

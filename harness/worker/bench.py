@@ -2,28 +2,34 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from itertools import cycle
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from harness.evidence.files import save_array
 from harness.evidence.folder import LATENCY, SLICES, EventLog, save_requests
-from harness.runtimes import feeds as feeding
-from harness.runtimes.base import Feed, Infer, Session
-from harness.spec.arrays import Array, Integers
+from harness.runtimes.base import ModelError, Session
+from harness.scenarios.open_loop import Threads, Wait
+from harness.scenarios.serving import Batching, Team
+from harness.spec.arrays import Array
 from harness.spec.diagnostics import Diagnostic
+from harness.spec.scenario import Scenario
 from harness.spec.wire import Trial, Window
+from harness.worker.calls import Calls
+from harness.worker.crew import Crew, Errand, Processes
 from harness.worker.ledger import Ledger
 from harness.worker.process import usage
 from harness.worker.slices import Slices
 from harness.worker.turns import Turns
+from harness.worker.waiting import wait_of
+
+_IDLE_NS = 5_000_000
+"""To end a slice takes a third of a millisecond: the server is then idle for much longer."""
 
 
-class TrialBench:
+class TrialBench(Calls):
     """The `Bench` of every scenario kind. Requests stay in memory until `write`: writing would disturb other cells."""
 
     def __init__(
@@ -35,27 +41,17 @@ class TrialBench:
         turns: Turns,
         ledger: Ledger,
         first_ns: int,
+        crew: Crew | None = None,
     ) -> None:
-        self.job, self.clock, self.row_ns = job, session.clock, float(first_ns)
-        self.infer: Callable[[Any], Any] = slowed(session.infer, job.slower) if job.slower else session.infer
-        self.device_ns: Callable[[int], Integers] | None = getattr(session, "device_ns", None)
-        self.fixed_batch, self.most_rows = feeding.fixed_batch(session.inputs), feeding.most_rows(session.inputs)
+        super().__init__(job, session, arrays)
+        self.row_ns = float(first_ns)
         self.windows: list[Window] = []
         self.notes: list[Diagnostic] = []
         self.counters: Counter[str] = Counter()
-        self.inputs_bytes = sum(array.nbytes for array in arrays.values()) if job.synthetic and not job.dataset else 0
-        self._log, self._session, self._arrays = log, session, arrays
+        self._log, self._crew = log, crew
         self._turns, self._ledger = turns, ledger
         self._slices = Slices(cpu_stat=job.resources.group.cpu_stat)
         self._requests: dict[str, Mapping[str, Array]] = {}
-
-    def feeds(self, batch_size: int) -> Iterator[Feed]:
-        """Return the pool's feeds over and over: a single buffer would measure the cache."""
-        pool = feeding.pool(self._session.inputs, self._arrays, batch_size, self.job.pool_rows)
-        self.inputs_bytes += sum(array.nbytes for feed in pool for array in feed.values())
-        place, before = getattr(self._session, "place", None), getattr(self._session, "before", None)
-        feeds = cycle(pool if place is None else [place(feed) for feed in pool])
-        return feeds if before is None else after(before, feeds)
 
     @contextmanager
     def warming(self, window: str) -> Iterator[bool]:
@@ -90,6 +86,29 @@ class TrialBench:
         self._ledger.begin("other")
         self._slices.pause()
 
+    def team(self, scenario: Scenario, rows: int, batching: Batching) -> Team:
+        """Return the servers of a scenario. Raises ModelError where several threads have no real clock to serve by."""
+        if scenario.serving > 1 and self.clock is not time.perf_counter_ns:
+            raise ModelError(f"{scenario.name}: several servers need a real clock; this model's is its own")
+        wait = wait_of(self._session, self.clock, scenario.threads)
+        streams = self.streams(scenario.threads, {rows, *range(1, batching.most + 1)})
+        if scenario.processes > 1 and self._crew is not None:
+            errand = Errand(do="", rows=rows, batching=batching, seconds=scenario.seconds)
+            return Processes(self._crew, scenario.processes, streams[0], self.clock, self._watching(wait), errand)
+        own = self._watching(wait)
+        return Threads(streams, self.clock, wait, scenario.max_samples, rows, batching, own)
+
+    def _watching(self, wait: Wait) -> Wait:
+        """Return a wait that ends slices of the host where there is time for it; windows of an open loop are long."""
+        clock, split = self.clock, self._slices.split
+
+        def watching(at: int) -> int:
+            if at - clock() > _IDLE_NS:
+                split()
+            return wait(at)
+
+        return watching
+
     def keep(self, window: Window, arrays: Mapping[str, Array]) -> None:
         """Keep a window's requests."""
         self._requests[window.name] = arrays
@@ -110,26 +129,3 @@ class TrialBench:
             files[SLICES] = save_array(folder / SLICES, rows)
         self._slices.close()
         return files
-
-
-def after(before: Callable[[], None], feeds: Iterator[Feed]) -> Iterator[Feed]:
-    """Yield feeds, each after something has been done that its request's time must not include."""
-    for feed in feeds:
-        before()
-        yield feed
-
-
-def slowed(infer: Infer, fraction: float) -> Infer:
-    """Return `infer` with work added: it keeps the processor busy for this fraction of its time more."""
-    clock = time.perf_counter_ns
-
-    def call(feed: Feed) -> Any:
-        begin = clock()
-        outputs = infer(feed)
-        now = clock()
-        end = now + (now - begin) * fraction
-        while clock() < end:
-            pass
-        return outputs
-
-    return call

@@ -1,13 +1,14 @@
 """The child's own process: it ends with its parent, keeps to its limits, and reads what it has used."""
 
 import ctypes
+import gc
 import os
 import resource
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from harness.spec.wire import PARENT_VARIABLE, GroupFiles, Resources
@@ -124,3 +125,16 @@ def usage() -> Counter[str]:
     now = resource.getrusage(resource.RUSAGE_SELF)
     switches = {"voluntary_switches": now.ru_nvcsw, "involuntary_switches": now.ru_nivcsw}
     return Counter(switches | {"minor_faults": now.ru_minflt, "major_faults": now.ru_majflt})
+
+
+@contextmanager
+def quiet_gc() -> Iterator[None]:
+    """Keep the garbage collector out of the measured windows."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()

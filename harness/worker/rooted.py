@@ -18,6 +18,6 @@ def rooted(job: J, root: Path) -> J:
         if isinstance(value, Variant):
             files = {k: str(root / v) for k in ("path", "weights") if (v := getattr(value, k)) is not None}
             changes[field] = msgspec.structs.replace(value, **files)
-        elif field in ("calibration", "reference", "rows") or (field == "dataset" and isinstance(value, str)):
+        elif field in ("calibration", "reference", "rows", "traces") or (field == "dataset" and isinstance(value, str)):
             changes[field] = None if value is None else str(root / value)
     return msgspec.structs.replace(job, **changes)

@@ -75,6 +75,12 @@ class Slices:
         if self._turns_ns >= LEAST_NS:
             self._close(end)
 
+    def split(self) -> None:
+        """Within a turn that is long enough, end the slice and begin another one; nothing of it is in a request."""
+        if self._clock() - self._begin >= LEAST_NS:
+            self.pause()
+            self.resume()
+
     def _throttled_ns(self) -> int:
         return 0 if self._throttled is None else self._throttled.read()
 

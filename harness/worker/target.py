@@ -31,7 +31,7 @@ def check_target(job: CheckTarget) -> Outcome:
         reason = runtime.unavailable(target) or _without_client(target)
         versions = {} if reason else runtime.versions()
     except ImportError as error:
-        reason, versions = _missing(error, target.runtime), {}
+        reason, versions = plugins.what_brings(error, "runtimes", target.runtime) or str(error), {}
     if reason:
         return Outcome(status="unavailable", message=reason, formats=runtime.formats)
     forkable, facts = getattr(runtime, "forkable", None), getattr(runtime, "facts", None)
@@ -48,13 +48,6 @@ def _without_client(target: Target) -> str | None:
         return None
     found = plugins.extra("launchers", target.launcher, CLIENT)
     return f"the runtime client {CLIENT} is not installed: pip install '{found or CLIENT}'"
-
-
-def _missing(error: ImportError, runtime: str) -> str:
-    """Say what cannot be imported and, where it is not installed and an extra brings it, how to install it."""
-    absent = error.name if isinstance(error, ModuleNotFoundError) else None
-    found = plugins.extra("runtimes", runtime, absent) if absent else None
-    return f"{error}: pip install '{found}'" if found else str(error)
 
 
 def describe(job: Describe) -> Outcome:

@@ -1,10 +1,9 @@
 """One trial: import the runtime, load the model, first inference, scenarios in order, predictions."""
 
-import gc
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,9 +19,11 @@ from harness.spec.arrays import Array
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.wire import Fact, GroupFiles, Memory, Outcome, SchedulingCounters, Trial
 from harness.worker.bench import TrialBench
+from harness.worker.crew import Crew, crew_for
 from harness.worker.inputs import inputs_of
 from harness.worker.ledger import Ledger
-from harness.worker.process import charged, limit_above_baseline, memory_bytes, pss_bytes, use_cpus
+from harness.worker.process import charged, limit_above_baseline, memory_bytes, pss_bytes, quiet_gc, use_cpus
+from harness.worker.replica import become
 from harness.worker.turns import Turns
 
 _PREDICT_BATCH = 64
@@ -45,16 +46,26 @@ def run_trial(job: Trial, folder: Path, log: EventLog, turns: Turns, fresh: bool
     Raises ModelError where the variant is wrong, InputError where no inputs are found that it takes, and OutputError
     where its outputs are not finite numbers.
     """
-    ledger = Ledger("import")
     use_cpus(job.cpus or job.resources.cpus)
+    with crew_for(job.scenarios, partial(become, job)) as crew:
+        return _run(job, folder, log, turns, fresh, crew)
+
+
+def _run(job: Trial, folder: Path, log: EventLog, turns: Turns, fresh: bool, crew: Crew | None) -> Outcome:
+    """Go through the phases; `crew` are the further processes that serve."""
+    ledger = Ledger("import")
     loaded = _load(job, log, ledger)
     session = loaded.session
+    if crew is not None:
+        crew.load()
+        loaded = loaded._replace(pids=(*loaded.pids, *crew.pids))
+        log.mark("loaded", pids=loaded.pids)
     with session.scope():
         ledger.begin("waiting")
         turns.next()
         ledger.begin("first")
         arrays, notes, first_ns = _first(job, session, log)
-        bench = TrialBench(job, log, session, arrays, turns, ledger, first_ns)
+        bench = TrialBench(job, log, session, arrays, turns, ledger, first_ns, crew)
         with quiet_gc():
             for scenario in job.scenarios:
                 kind(scenario).execute(scenario, bench)
@@ -141,19 +152,6 @@ def _end(
         bench.note(diagnostic("quality_unknown", "no quality is known: outputs differ in shape from row to row"))
         return {}
     return {PREDICTIONS: save_array(folder / PREDICTIONS, predictions)}
-
-
-@contextmanager
-def quiet_gc() -> Iterator[None]:
-    """Keep the garbage collector out of the measured windows."""
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-        gc.unfreeze()
 
 
 class _FirstCall:

@@ -14,6 +14,7 @@ from harness.errors import EvidenceError
 from harness.evidence.files import NO_ROOM
 from harness.evidence.folder import EventLog, read_job, write_outcome
 from harness.runtimes.base import InputError, ModelError, NotPossible, OutputError, out_of_memory
+from harness.spec import plugins
 from harness.spec.wire import DISK_FULL, CheckTarget, ColdStart, Convert, Failure, Job, MakeDataset, Outcome, Trial
 from harness.worker.dataset import make_dataset
 from harness.worker.process import limit_memory
@@ -49,13 +50,20 @@ def attempt(job: Job, folder: Path, log: EventLog, turns: Turns, fresh: bool) ->
         cause = error.__cause__ if isinstance(error, EvidenceError) else error
         if isinstance(cause, OSError) and cause.errno in NO_ROOM:
             raise
-        if isinstance(error, NotPossible):
-            return Outcome(status="unavailable", message=str(error), phase=log.phase)
+        if (reason := _not_here(error, job)) is not None:
+            return Outcome(status="unavailable", message=reason, phase=log.phase)
         traceback.print_exception(error)
         text = str(error).strip() or type(error).__name__
         prefix = "" if isinstance(error, ModelError | OutputError | InputError) else f"{type(error).__name__}: "
         message, failure = (prefix + text)[:2000], _failure(error, log.phase)
         return Outcome(status="failed", failure=failure, message=message, phase=log.phase)
+
+
+def _not_here(error: Exception, job: Job) -> str | None:
+    """Say why a job cannot be done where nothing is wrong: no such form, or a converter is not installed."""
+    if isinstance(error, ImportError) and isinstance(job, Convert):
+        return plugins.what_brings(error, "conversions", job.conversion)
+    return str(error) if isinstance(error, NotPossible) else None
 
 
 def _failure(error: Exception, phase: str) -> Failure:

@@ -16,7 +16,7 @@ from harness.scenarios.offline import Offline
 from harness.scenarios.single_stream import SingleStream
 from harness.spec.policy import Policy
 from harness.spec.suite import Candidate, Dataset, Suite
-from harness.spec.target import HourlyPrice, Limits, Target
+from harness.spec.target import HourlyPrice, Limits, Price, Target
 from harness.spec.wire import Memory, Outcome, Window
 
 MS = 1_000_000
@@ -27,7 +27,7 @@ def run_folder(
     base: Path,
     *candidates: str,
     policy: Policy | None = None,
-    price: HourlyPrice | None = PRICE,
+    price: Price | None = PRICE,
     limits: Limits | None = None,
 ) -> Path:
     """Write the records of a run of these candidates on the target `box`."""

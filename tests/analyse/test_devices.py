@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from harness.analyse.device_remarks import disturbed
 from harness.analyse.devices import share_of_device
 from harness.analyse.notes import notes_of
 from harness.analyse.reader import open_run
@@ -212,6 +213,14 @@ def test_a_trial_that_is_to_be_read_with_care_is_flagged(run, how, code, word):
     (found,) = [each for each in entry(run).diagnostics if each.code == code]
     assert (found.severity, found.subject) == ("warning", "a@box")
     assert "1 of 2 trials" in found.message and word in found.message
+    assert [disturbed(trial) for trial in open_run(run).trials("a@box")[:2]] == [(), (code,)]
+
+
+def test_a_trial_that_stands_in_place_of_another_is_said(run):
+    on_gpu(trial_folder(run, "a@box", 0))
+    trial_folder(run, "a@box", 0).with_name("trial-01.repeated-1").mkdir()
+    (found,) = [each for each in entry(run).diagnostics if each.code == "gpu_trial_repeated"]
+    assert found.severity == "info" and "1 of 1 trials" in found.message
 
 
 def test_clocks_of_an_idle_gpu_and_reasons_outside_the_windows_do_not_matter(run):

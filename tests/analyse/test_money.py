@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import date
+
+import msgspec
 import numpy as np
 import pytest
 
 from harness.analyse.money import latency_limit
 from harness.analyse.reader import open_run
 from harness.spec.policy import Limit, Policy
+from harness.spec.target import ContainerPrice, FunctionPrice, Limits
 
 from .handwritten import run_folder, trial
 
 COST = "cost_per_million_usd"
 P90_BELOW_5 = Policy(limits={"latency_p90_ms": Limit(max=5)})
+READ = {"source": "made up", "as_of": date(2026, 8, 1)}
+FUNCTION = FunctionPrice(usd_per_gb_s=1e-5, usd_per_million_requests=0.20, free_tier=True, free_requests=1e9, **READ)
+CONTAINER = ContainerPrice(usd_per_vcpu_s=2e-5, usd_per_gib_s=2e-6, usd_per_million_requests=0.40, **READ)
+HALF = Limits(cpus=0.5, memory_mib=512)
 
 
 def usd(per_s):
@@ -32,6 +40,7 @@ def spread(count):
 
 def measured(base, windows, blocks=4, **run):
     """Write a run: window → (latency ms, number of requests) of a candidate, each trial 0.1 % slower than the last."""
+    base.mkdir(exist_ok=True)
     made = run_folder(base, "a", **run)
     for block in range(blocks):
         given = {name: ms * 1.001**block * spread(count) for name, (ms, count) in windows.items()}
@@ -99,6 +108,22 @@ def test_a_batch_that_some_trial_left_out_is_not_priced(tmp_path):
     run = measured(tmp_path, {"interactive": (1.0, 200), "offline.b8": (4.0, 200)})
     trial(run, "a", 4, {"interactive": [1.0] * 200}, fresh=False)
     assert entry(run).metrics[COST].value == pytest.approx(usd(1000), rel=0.05)
+
+
+def test_a_function_pays_for_each_request_rounded_up(tmp_path):
+    """512 MiB, requests of 0.9 to 1.1 ms: half of them are billed as 1 ms, half as 2 ms, and 0.20 USD a million."""
+    run = measured(tmp_path, {"interactive": (1.0, 200), "offline.b8": (4.0, 200)}, price=FUNCTION, limits=HALF)
+    cost = entry(run, Policy(limits={"latency_p90_ms": Limit(max=0.001)})).metrics[COST]
+    assert cost.value == pytest.approx(0.20 + 1e6 * 1.5e-3 * 0.5 * 1e-5, rel=0.01)
+    assert cost.low < cost.value < cost.high < 1.05 * cost.value
+
+
+def test_a_container_pays_for_steps_of_100_ms_and_an_instance_for_time_that_is_not_known(tmp_path):
+    run = measured(tmp_path / "request", {"interactive": (1.0, 200)}, price=CONTAINER, limits=HALF)
+    assert entry(run).metrics[COST].value == pytest.approx(0.40 + 1e6 * 0.1 * (0.5 * 2e-5 + 0.5 * 2e-6), rel=1e-9)
+    whole = msgspec.structs.replace(CONTAINER, billing="instance")
+    run = measured(tmp_path / "instance", {"interactive": (1.0, 200)}, price=whole, limits=HALF)
+    assert COST not in entry(run).metrics
 
 
 def test_the_highest_bounded_percentile_is_the_limit():

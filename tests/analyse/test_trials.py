@@ -77,7 +77,7 @@ def test_what_else_used_the_machine_is_no_warning_of_a_trial(trial):
 
 def test_a_warm_up_that_did_not_become_steady_is_a_warning(trial):
     edited(trial, steady=False)
-    assert read_trial(trial, 0, SCENARIOS).warnings == ("not_steady",)
+    assert [each.code for each in read_trial(trial, 0, SCENARIOS).warnings] == ["not_steady"]
 
 
 def edited(trial, **fields):

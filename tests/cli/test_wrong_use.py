@@ -60,6 +60,12 @@ def test_models_of_one_name_are_told_apart():
         (["run", "--resume", "latest", "--quick"], "--resume: a resumed run is completed as it was begun"),
         (["rank"], "results: no runs yet"),
         (["rank", "r1"], "results: no run called 'r1'"),
+        (["tune", "digit", "--candidate", "mlp"], "suite: unknown suite 'digit' (did you mean 'digits'?)"),
+        (["tune", "mine.toml", "--candidate", "fest"], "--candidate: mine.toml has no candidate 'fest' (did you mean"),
+        (
+            ["tune", "mine.toml", "--candidate", "fast", "--memory", "64"],
+            "--memory: '64' is not a memory size from 128 to 10240 MiB (write --memory 512,1024,1769)",
+        ),
         (["init", "m.joblib"], "m.joblib: a pickle is refused"),
         (["init", "gone.onnx"], "gone.onnx: no such file"),
     ],

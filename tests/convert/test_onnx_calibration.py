@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.convert.base import Order
+from harness.convert.calibration import BATCH, calibration_feeds
 from harness.convert.onnx_int8 import OnnxToInt8
-from harness.convert.onnx_static import BATCH, calibration_feeds
 from harness.convert.onnx_weights import as_int8
 from harness.runtimes.base import Tensor
 from harness.spec.variant import Variant

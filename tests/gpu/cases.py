@@ -17,7 +17,7 @@ from harness.spec.suite import Candidate, Synthetic
 from harness.spec.target import Target
 from harness.spec.variant import Variant
 from harness.spec.wire import Trial
-from harness.worker.bench import after
+from harness.worker.calls import after
 
 DEVICE = torch.device("cuda:0")
 BUILDERS = "harness.suites.sizes.models"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,22 @@ def load(monkeypatch):
 def run(session, feed):
     with session.scope():
         return session.infer(feed)
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+def test_threads_with_connections_get_what_one_alone_gets(load, mode):
+    session = load(gpu("fp16", mode=mode))
+    feeds = [images(2, seed) for seed in range(4)]
+    alone = [np.copy(run(session, feed)[0]) for feed in feeds]
+    calls = [session.connect() for _ in feeds]
+
+    def serve(place):
+        with session.scope():
+            return [np.copy(calls[place](feeds[place])[0]) for _ in range(50)]
+
+    with ThreadPoolExecutor(len(feeds)) as pool:
+        for own, answers in zip(alone, pool.map(serve, range(len(feeds))), strict=True):
+            assert all(np.allclose(own, answer, atol=2e-2) for answer in answers)
 
 
 @pytest.mark.parametrize("precision", TOLERANCE)

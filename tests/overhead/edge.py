@@ -49,6 +49,16 @@ def executorch_session(folder: Path, layers: int) -> Any:
     return load_program(path, threads=1)
 
 
+def litert_session(folder: Path, layers: int) -> Any:
+    """Load convolutions as a LiteRT model; it reads the rows as [height, width, channels]."""
+    from harness.runtimes.litert import load_model
+
+    spec = importlib.util.spec_from_file_location("made_tflite", Path(__file__).parents[1] / "tflite.py")
+    tflite = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tflite)
+    return load_model(tflite.convolved(folder / f"{layers}.tflite", CONVOLUTION.row, layers), threads=1)
+
+
 def openvino_by_hand(session: Any) -> Callable[[Any, int], list[int]]:
     """Return a loop of the request's own `infer`."""
     request = inspect.getclosurevars(session.infer).nonlocals["run"].__self__
@@ -83,10 +93,31 @@ def executorch_by_hand(session: Any) -> Callable[[Any, int], list[int]]:
     return bare
 
 
+def litert_by_hand(session: Any) -> Callable[[Any, int], list[int]]:
+    """Return a loop of the interpreter's own calls."""
+    interpreter = session.interpreter
+    given, taken = (each()[0]["index"] for each in (interpreter.get_input_details, interpreter.get_output_details))
+
+    def bare(feeds: Any, count: int) -> list[int]:
+        samples = []
+        for _ in range(count):
+            (array,) = next(feeds).values()
+            begin = time.perf_counter_ns()
+            interpreter.set_tensor(given, array)
+            interpreter.invoke()
+            interpreter.get_tensor(taken)
+            samples.append(time.perf_counter_ns() - begin)
+        return samples
+
+    return bare
+
+
 RUNTIMES = {
-    "openvino": (openvino_session, openvino_by_hand),
-    "executorch": (executorch_session, executorch_by_hand),
+    "openvino": ("openvino", openvino_session, openvino_by_hand),
+    "executorch": ("executorch", executorch_session, executorch_by_hand),
+    "litert": ("ai_edge_litert", litert_session, litert_by_hand),
 }
+"""By name: the package, how a session of some layers is made, how its library is called by hand."""
 
 
 def sized(make: Callable[[Path, int], Any], folder: Path, wanted_s: float) -> tuple[Any, float]:
@@ -104,11 +135,13 @@ def sized(make: Callable[[Path, int], Any], folder: Path, wanted_s: float) -> tu
 
 def fidelity_of_edge(folder: Path) -> list[Figure]:
     """Compare a small model and one of 5 ms on each edge runtime that is installed."""
-    return [figure for name in RUNTIMES if importlib.util.find_spec(name) for figure in _fidelity(name, folder)]
+    return [
+        figure for name in RUNTIMES if importlib.util.find_spec(RUNTIMES[name][0]) for figure in _fidelity(name, folder)
+    ]
 
 
 def _fidelity(name: str, folder: Path) -> list[Figure]:
-    figures, (make, by_hand) = [], RUNTIMES[name]
+    figures, (_, make, by_hand) = [], RUNTIMES[name]
     for wanted_s in (SMALL_S, LARGE_S):
         session, took_s = sized(make, folder, wanted_s)
         feeds = pool(session.inputs, {session.inputs[0].name: ROWS}, 1, 64)

@@ -14,6 +14,8 @@ from edge import fidelity_of_edge
 from figure import Figure, text
 from function_starts import function_starts
 from loop import fidelity, large_analysis, parent_cpu, recording
+from openloop import arrivals, prediction
+from regressions import regressions
 from rounds import fidelity_in_rounds, fidelity_of_threads
 from runs import digits, sizes, slow_models
 from starts import command_line, limited_starts, starts
@@ -37,6 +39,9 @@ FIGURES: dict[str, Callable[[Path], list[Figure]]] = {
     "digits": digits,
     "slow": slow_models,
     "sizes": sizes,
+    "arrivals": arrivals,
+    "prediction": prediction,
+    "regressions": regressions,
 }
 
 

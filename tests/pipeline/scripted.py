@@ -24,10 +24,7 @@ description = "fakes"
 targets = ["anywhere"]
 [dataset]
 path = "x.npz"
-[[scenario]]
-name = "interactive"
-kind = "single_stream"
-seconds = {seconds}
+{scenarios}
 [budget]
 seconds = {budget}
 trials = {trials}
@@ -38,6 +35,7 @@ latency_p99_ms = {{ max = {limit} }}
 [policy.objectives]
 {objectives}
 """
+ONE = '[[scenario]]\nname = "interactive"\nkind = "single_stream"\nseconds = {seconds}\n'
 P50 = "latency_p50_ms = { weight = 1, target = 0.01, limit = 100 }\n"
 COMMON = "sigma = 0.1\nprocess_spread = 0.02\ndrift_amplitude = 0.05\n"
 Opened = tuple[Path, RunRecord]
@@ -68,6 +66,7 @@ class Suites:
         seed: int = 3,
         objectives: str = P50,
         common: str = COMMON,
+        scenarios: str = ONE,
     ) -> Opened:
         """Make a run of these candidates: name → median latency in ms, or lines of a script."""
         rows = []
@@ -76,7 +75,8 @@ class Suites:
             (self.base / f"{name}.fake.toml").write_text(f"seed = {len(rows)}\n{common}{text}")
             rows.append(f'[[candidate]]\nname = "{name}"\npath = "{name}.fake.toml"\n')
         path = self.base / "fakes.toml"
-        settings = {"budget": budget, "trials": trials, "most": most, "limit": limit, "seconds": seconds}
+        settings = {"budget": budget, "trials": trials, "most": most, "limit": limit}
+        settings["scenarios"] = scenarios.format(seconds=seconds)
         path.write_text(SUITE.format(candidates="".join(rows), objectives=objectives, **settings))
         return open_new(Request([str(path)], out=self.base / "results", seed=seed))
 

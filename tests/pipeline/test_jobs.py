@@ -11,6 +11,7 @@ from harness.evidence.run import Cell, PreparedCell, RunRecord, Speed
 from harness.pipeline import plan
 from harness.pipeline.jobs import Jobs, Sizing, cost_of, highest_percentile, measuring_s, needs_cold, windows_of
 from harness.scenarios.offline import Offline
+from harness.scenarios.server import Server
 from harness.scenarios.single_stream import SingleStream
 from harness.spec.policy import Limit, Objective, Policy
 from harness.spec.suite import Budget, Candidate, Suite
@@ -75,7 +76,7 @@ def test_a_cell_under_a_quota_has_turns_of_ten_periods_and_the_cost_of_them():
     job, turn = made(record_of(), 0.1, 1.0, speed=quota)
     assert (turn.seconds, job.turn_s, job.scenarios[0].seconds) == (1.0, 1.0, 1.0)
     assert made(record_of(), 1.0, 1.0, speed=quota)[1] == (1.0, 40)
-    assert cost_of(quota, "one", 500, 0.25) == plan.Cost(0.25, 0.001, 2.0, 500, 1.0)
+    assert cost_of(quota, record_of().suite.scenario, 500, 0.25) == plan.Cost(0.25, 0.001, 2.0, 500, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -114,11 +115,11 @@ def test_a_cold_trial_is_short_fresh_and_may_predict():
     ("device", "key", "seconds"),
     [
         ("cuda", "energy_per_inference_mj", 6.0),
-        ("cpu", "energy_per_inference_mj", 0.1),
+        ("cpu", "energy_per_inference_mj", 1.5),
         ("cuda", "memory_peak_mib", 0.1),
     ],
 )
-def test_a_cold_trial_is_long_where_the_energy_of_a_gpu_is_asked_for(device, key, seconds):
+def test_a_cold_trial_is_long_where_energy_is_asked_for(device, key, seconds):
     record = record_of(Target(name="t", description="d", runtime="fake", device=device))
     suite = msgspec.structs.replace(record.suite, policy=Policy(objectives={key: ANY}))
     cell = Cell(suite.candidate[0], record.targets[0])
@@ -128,9 +129,9 @@ def test_a_cold_trial_is_long_where_the_energy_of_a_gpu_is_asked_for(device, key
 
 
 def test_the_cost_of_a_cell_is_that_of_its_requests():
-    assert cost_of(SPEED, "one", 500, 0.25) == plan.Cost(0.25, 0.001, pytest.approx(0.005), 500)
-    assert cost_of(SPEED, "many", 500, 0.25).request_s == 0.001
-    assert cost_of(Speed(first_s=0.2), "one", 500, 0.0).request_s == 0.2, "all that is known"
+    assert cost_of(SPEED, record_of().suite.scenario, 500, 0.25) == plan.Cost(0.25, 0.001, pytest.approx(0.005), 500)
+    assert cost_of(SPEED, record_of().suite.scenario[::-1], 500, 0.25).request_s == 0.001
+    assert cost_of(Speed(first_s=0.2), record_of().suite.scenario, 500, 0.0).request_s == 0.2, "all that is known"
     assert windows_of(record_of().suite.scenario) == plan.Windows(2.0, 3.0)
 
 
@@ -168,3 +169,13 @@ def test_what_only_fresh_processes_tell(key, cold):
 def test_controls_have_their_part_of_the_budget():
     assert measuring_s(record_of()) == 100.0
     assert measuring_s(record_of(controls=True)) == pytest.approx(88.0)
+
+
+@pytest.mark.parametrize(("rate", "needed"), [(100, 618), (500, 2000), (800, 12500), (5000, 12500)])
+def test_an_open_loop_needs_more_requests_the_longer_its_queue_is(rate, needed):
+    """Windows go by the time between arrivals, and by how long a queue takes to forget where it began."""
+    scenarios = (Server(name="one", rate_per_s=float(rate)), Server(name="many", rate_per_s=2.0))
+    found = cost_of(Speed(requests_s={"one": 0.001, "many": 0.004}), scenarios, 500, 0.0)
+    assert found.needed == pytest.approx(needed, abs=1)
+    assert (found.request_s, found.gap_s, found.others_s) == (0.001, 1 / rate, 0.5)
+    assert found.each_s == found.gap_s

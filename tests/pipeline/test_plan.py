@@ -29,6 +29,7 @@ COSTS = st.builds(
     others_s=st.floats(0.0, 20.0),
     needed=st.integers(1, 20_000),
     least_s=st.just(0.0) | st.floats(0.0, 20.0),
+    gap_s=st.just(0.0) | st.floats(1e-5, 1000.0),
 )
 FIELDS = st.lists(COSTS, min_size=1, max_size=12).map(lambda costs: {f"c{i}": cost for i, cost in enumerate(costs)})
 WINDOWS = st.builds(Windows, first_s=st.floats(0.01, 10.0), others_s=st.floats(0.0, 10.0))

@@ -13,6 +13,7 @@ from harness.pipeline.race import (
     decide,
     fixed_of,
     fixed_per_objective,
+    is_open,
     per_objective,
     rule_of,
     values_of,
@@ -186,3 +187,31 @@ def test_a_tail_with_too_few_requests_can_break_a_limit_but_a_high_value_alone_d
     assert broken_limit(tail(4.0), limited, 0.05) is None
     assert broken_limit(tail(5.2), limited, 0.05) is None
     assert broken_limit(tail(9.0), limited, 0.05)[0] == P99
+
+
+START = "cold_total_p99_ms"
+STARTS = Policy(objectives={START: Objective(weight=1, target=10, limit=1000)})
+
+
+def started(name, value, low, high):
+    found = Measure(value=value, low=low, high=high, n=30, trials=30, unit="ms", basis="pooled")
+    return Entry(
+        candidate=name,
+        target="t",
+        status="measured",
+        metrics={START: found, P50: measure(P50, 1.0)},
+        trials={P50: (1.0, 1.0, 1.0)},
+    )
+
+
+def test_the_noise_of_cold_starts_is_one_that_more_blocks_do_not_reduce():
+    far, near = (fixed_of([started("a", 100, 100 - w, 100 + w), started("b", 120, 119, 121)], STARTS) for w in (40, 1))
+    assert far[0, 1] > near[0, 1] > 0.0
+
+
+def test_a_percentile_of_starts_without_an_upper_end_keeps_no_race_going():
+    open_end = started("a", 100.0, 90.0, None)
+    assert not is_open(open_end, STARTS)
+    tail = Measure(value=1.0, low=None, high=None, n=30, trials=1, unit="ms", basis="pooled")
+    thin = Entry(candidate="a", target="t", status="measured", metrics={P99: tail}, trials={P99: (1.0,)})
+    assert is_open(thin, Policy(objectives={P99: Objective(weight=1, target=1, limit=100)}))

@@ -27,7 +27,7 @@ def test_probes_that_cannot_be_used_are_recorded_and_the_run_goes_on(bench, fake
     done = bench.run({"m.fake.toml": fake})
     assert done.status == 0, done.text
     probes = done.read(f"{TRIAL}/outcome.json")["launched"]["probes"]
-    assert set(probes) == {"broken", "cgroup", "files", "host", "misspelt", "nvml", "process", "watt"}
+    assert set(probes) == {"broken", "cgroup", "files", "host", "misspelt", "nvml", "process", "rapl", "watt"}
     assert probes["watt"] == {"unavailable": "no power meter on this host"}
     assert probes["broken"]["unavailable"] == "cannot be loaded: No module named 'a_package_that_nobody_has'"
     assert probes["misspelt"]["unavailable"].startswith("cannot be loaded: ")

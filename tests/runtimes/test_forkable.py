@@ -18,9 +18,11 @@ print(len(os.listdir("/proc/self/task")))
 """
 
 
-@pytest.mark.parametrize("name", ["openvino", "executorch"])
-def test_preloading_starts_no_thread(name):
-    if importlib.util.find_spec(name) is None:
+@pytest.mark.parametrize(
+    ("name", "package"), [("openvino", "openvino"), ("executorch", "executorch"), ("litert", "ai_edge_litert")]
+)
+def test_preloading_starts_no_thread(name, package):
+    if importlib.util.find_spec(package) is None:
         pytest.skip(f"{name} is not installed")
     env = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # numpy's own threads know of forks
     done = subprocess.run([sys.executable, "-c", PROGRAM, name], capture_output=True, text=True, timeout=60, env=env)

@@ -15,16 +15,16 @@ from harness.worker.target import check_target
 def test_listing_names_imports_no_runtime(tmp_path):
     program = (
         "import sys; from harness.spec import plugins; names = plugins.names('runtimes'); "
-        "print(*names); sys.exit(' '.join({'torch', 'onnxruntime', 'openvino', 'executorch', "
+        "print(*names); sys.exit(' '.join({'torch', 'onnxruntime', 'openvino', 'executorch', 'ai_edge_litert', "
         "'harness.runtimes.torch', 'harness.runtimes.onnxruntime', 'harness.runtimes.fake'} & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert {"onnxruntime", "torch", "openvino", "executorch", "fake"} <= set(done.stdout.split())
+    assert {"onnxruntime", "torch", "openvino", "executorch", "litert", "fake"} <= set(done.stdout.split())
 
 
 def test_an_unknown_runtime_lists_those_there_are():
-    with pytest.raises(LookupError, match=r"no plug-in 'tflite' in harness.runtimes; registered: .*fake, onnxruntime"):
+    with pytest.raises(LookupError, match=r"no plug-in 'tflite' in harness.runtimes; registered: .*fake, .*openvino"):
         load_runtime("tflite")
 
 
@@ -66,12 +66,22 @@ def test_a_check_says_what_is_wrong_or_missing(fields, status, said):
     assert said in outcome.message
 
 
-@pytest.mark.parametrize(("runtime", "brought_by"), [("onnxruntime", "onnx"), ("openvino", "openvino")])
-def test_a_runtime_that_is_not_installed_is_unavailable_and_says_what_brings_it(monkeypatch, runtime, brought_by):
-    monkeypatch.setitem(sys.modules, runtime, None)
+@pytest.mark.parametrize(
+    ("runtime", "module", "brought_by"),
+    [
+        ("onnxruntime", "onnxruntime", "onnx"),
+        ("openvino", "openvino", "openvino"),
+        ("litert", "ai_edge_litert", "litert"),
+    ],
+)
+def test_a_runtime_that_is_not_installed_is_unavailable_and_says_what_brings_it(
+    monkeypatch, runtime, module, brought_by
+):
+    for name in [module, *(each for each in sys.modules if each.startswith(f"{module}."))]:
+        monkeypatch.setitem(sys.modules, name, None)
     outcome = asked(runtime=runtime)
     assert outcome.status == "unavailable"
-    assert runtime in outcome.message
+    assert module in outcome.message
     assert outcome.message.endswith(f": pip install 'harness-bench[{brought_by}]'")
 
 

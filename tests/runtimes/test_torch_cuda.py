@@ -28,7 +28,7 @@ class Log:
     """What happened on the stand-in for a device, in order; its clock is moved by `took_ms`."""
 
     def __init__(self):
-        self.events, self.now_ms, self.replayed = [], 0.0, 0
+        self.events, self.now_ms, self.replayed, self.streams = [], 0.0, 0, []
 
 
 class Event:
@@ -44,6 +44,13 @@ class Event:
 
     def elapsed_time(self, other):
         return other.at_ms - self.at_ms
+
+
+@contextlib.contextmanager
+def on_stream(log, stream):
+    log.streams.append(stream)
+    yield
+    log.streams.pop()
 
 
 class Stream:
@@ -67,10 +74,10 @@ def log(monkeypatch):
         "Event": lambda enable_timing: Event(made),
         "current_stream": Stream,
         "Stream": Stream,
-        "stream": lambda stream: contextlib.nullcontext(),
+        "stream": lambda stream: on_stream(made, stream),
         "synchronize": lambda device=None: made.events.append("synchronize"),
         "CUDAGraph": CUDAGraph,
-        "graph": lambda graph: contextlib.nullcontext(),
+        "graph": lambda graph, capture_error_mode: contextlib.nullcontext(),
     }.items():
         monkeypatch.setattr(torch.cuda, name, value)
     return made
@@ -107,6 +114,21 @@ def test_the_last_calls_have_times_and_all_are_forgotten_then(log):
     assert found.device_ns(3).size == 0
     found.infer(feed(1))
     assert found.device_ns(9).tolist() == [2_000_000]
+
+
+def test_each_connection_calls_the_model_on_a_stream_of_its_own(log):
+    used = []
+
+    def module(x, ids):
+        used.append(log.streams[-1] if log.streams else None)
+        return x * 2
+
+    found = session(log, module)
+    calls = [found.infer, found.connect(), found.connect()]
+    for call in calls:
+        np.testing.assert_array_equal(call(feed(2))[0], 2 * feed(2)["x"])
+    assert used[0] is None and None not in used[1:] and used[1] is not used[2]
+    assert found.device_ns(9).size == 1  # calls that the device serves at once have no time of their own
 
 
 def test_precision_is_cast_in_and_out_and_whole_numbers_are_not(log):
@@ -165,7 +187,7 @@ def test_a_graph_is_captured_once_for_each_shape_and_fed_through_its_own_buffers
 def test_a_module_that_cannot_be_captured_is_said_and_lack_of_memory_is_not_hidden(log, monkeypatch):
     def failing(error):
         @contextlib.contextmanager
-        def graph(made):
+        def graph(made, capture_error_mode):
             raise error
             yield
 
@@ -262,8 +284,9 @@ def test_options_that_a_device_does_not_have_are_said(one_gpu, fields, said):
     assert TorchRuntime().unavailable(target(**fields)) == said
 
 
-def test_a_process_with_a_device_is_not_forked():
-    assert not TorchRuntime().forkable(target())
+def test_a_process_that_has_imported_torch_is_forked_and_one_that_compiles_is_not():
+    assert TorchRuntime().forkable(target()) and TorchRuntime().forkable(target(options={"mode": "graph"}))
+    assert not TorchRuntime().forkable(target(options={"mode": "compile"}))
 
 
 def test_a_precision_is_made_of_fp32_as_it_is_loaded():

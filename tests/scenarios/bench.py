@@ -11,7 +11,10 @@ import numpy as np
 
 from harness.evidence.folder import save_requests
 from harness.scenarios.base import MeasuredWindow
+from harness.scenarios.open_loop import Threads
+from harness.scenarios.serving import Batching, Stream
 from harness.spec.diagnostics import Diagnostic
+from harness.spec.scenario import Scenario
 from harness.spec.suite import Candidate
 from harness.spec.target import Target
 from harness.spec.variant import Variant
@@ -106,6 +109,14 @@ class FakeBench:
         before = self.calls
         yield
         self.steps.append((step, self.calls - before))
+
+    def wait(self, at: int) -> int:
+        self.now = max(self.now, at)
+        return self.now
+
+    def team(self, scenario: Scenario, rows: int, batching: Batching) -> Threads:
+        stream = Stream(self.infer, self.feeds)
+        return Threads([stream], self.clock, self.wait, scenario.max_samples, rows, batching)
 
     def keep(self, window: Window, arrays: Mapping[str, np.ndarray]) -> None:
         assert not self._measuring

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.score.estimate import is_thin
-from harness.score.records import Measure
+from harness.score.records import Measure, More
 from harness.score.settle import to_bound
 from harness.stats.pooled import pooled_quantile
 
@@ -56,4 +56,20 @@ def test_other_metrics_need_a_second_trial_and_then_nothing_is_known_to_help():
     assert to_bound(one, "load_ms").blocks == 1
     assert to_bound(one, "load_ms").requests is None
     two = Measure(value=3.0, low=1.0, high=None, n=2, trials=2, unit="ms")
-    assert to_bound(two, "load_ms") == (None, None, None)
+    assert to_bound(two, "load_ms") == More()
+
+
+def test_what_cold_starts_feed_needs_more_of_them_and_no_blocks():
+    """An effective 184 of the 368 requests that p99 needs: as many starts again."""
+    one = Measure(value=3.0, low=1.0, high=None, n=900, trials=30, unit="ms", basis="simulated", effective_n=184.0)
+    assert to_bound(one, "users.latency_p99_ms") == More(starts=30)
+    cost = Measure(value=3.0, low=None, high=None, n=900, trials=1, unit="USD", basis="simulated")
+    assert to_bound(cost, "cost_per_million_usd") == More(starts=1)
+
+
+def test_percentiles_of_starts_need_starts():
+    few = Measure(value=3.0, low=None, high=None, n=3, trials=3, unit="ms", basis="pooled")
+    assert to_bound(few, "cold_total_p50_ms") == More(starts=3)
+    assert to_bound(few, "cold_total_p99_ms") == More(starts=365)
+    warm = Measure(value=3.0, low=1.0, high=None, n=80, trials=10, unit="ms", basis="pooled")
+    assert to_bound(warm, "warm_invoke_p99_ms") == More(starts=36), "eight warm requests each"

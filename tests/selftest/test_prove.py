@@ -11,14 +11,17 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.errors import EvidenceError
+from harness.evidence.folder import DUE, START
 from harness.launch.cgroup import texts
 from harness.launch.limits import CONTROLLERS, Means, Quota, decide
 from harness.pipeline import plan
 from harness.pipeline.progress import Silent
+from harness.scenarios.board import Board
 from harness.score.rank import rank
 from harness.selftest import order, prove, quota, races
 from harness.selftest.records import Finding, Setting, at_least, at_most
 from harness.spec.wire import Resources
+from harness.stats.arrivals import constant
 from harness.stats.pooled import pooled_quantile
 from harness.stats.quantiles import Quantile, summarise
 from harness.stats.racing import race
@@ -108,6 +111,13 @@ def own_only(variance, df, residuals):
     return variance, df * 0.0 + 100.0
 
 
+def from_the_start_on(board):
+    """Count latency from when a request was begun, not from when it was due: coordinated omission."""
+    found = SERVED(board)
+    return found | {DUE: found[START]}
+
+
+SERVED = Board.served
 BROKEN = {
     "trials are not run in blocks": ("A/A", [("harness.pipeline.plan.block", without_blocks)]),
     "everything within 20 % ties": (
@@ -130,6 +140,18 @@ BROKEN = {
     "scores are scaled over the field": ("rank invariance", [("harness.selftest.order.rank", min_max)]),
     "a slow host is overlooked": ("noise warnings", [("harness.stats.disturbed.KERNEL_RATIO", 3.0)]),
     "every disturbance is a warning": ("noise warnings", [("harness.analyse.disturbance.disagrees", lambda *a: True)]),
+    "latency is counted from the start": (
+        "open loop, stall",
+        [("harness.scenarios.board.Board.served", from_the_start_on)],
+    ),
+    "arrivals are evenly spaced": (
+        "open loop, M/D/1",
+        [("harness.scenarios.server.poisson", lambda rate, seconds, rng: constant(rate, seconds))],
+    ),
+    "waiting is left out of the prediction": (
+        "open loop, Lindley",
+        [("harness.scenarios.open_metrics.completions", lambda due, service, servers: due + service)],
+    ),
     "the race drops whoever is behind": ("race", [("harness.stats.racing._level", lambda *args: 0.5)]),
     "the race forgets the dataset's error": (
         "race, one dataset",

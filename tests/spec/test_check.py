@@ -52,6 +52,27 @@ NAMES = [
         set_in("scenario", 1, "name", "off.line"),
         "scenario[1]: the name 'off.line' must have no '.' (in a policy, a dot separates scenario and metric)",
     ),
+    (
+        set_in("scenario", 0, {"name": "cold", "kind": "cold_start"}),
+        "scenario[0]: 'cold' is no steady traffic (cold starts come beside it: put a scenario of steady traffic before "
+        "it)",
+    ),
+    (
+        lambda suite: suite["scenario"].extend({"name": n, "kind": "cold_start"} for n in ("one", "two")),
+        "scenario: one and two are both cold starts (leave out one of them)",
+    ),
+    (
+        lambda suite: suite["scenario"].extend({"name": n, "kind": "fleet", "rate_per_s": 1} for n in ("one", "two")),
+        "scenario: one and two are both users of a fleet (leave out one of them)",
+    ),
+    (
+        lambda suite: suite["scenario"].append({"name": "users", "kind": "fleet"}),
+        "scenario[2].rate_per_s: missing; give requests per second, or a 'trace'",
+    ),
+    (
+        lambda suite: suite["scenario"].append({"name": "cold", "kind": "cold_start", "requests": 1}),
+        "scenario[2].requests: a start is measured by its first two requests; give 2 or more",
+    ),
     (set_in("reference", "aa"), "reference: no candidate is called 'aa' (did you mean 'a'?)"),
 ]
 CANDIDATES = [

@@ -105,6 +105,39 @@ def test_nearer_folders_win_over_the_package(tmp_path, monkeypatch):
             "[limits]\ncpus = 0.005",
             "limits.cpus: 0.005 CPUs are 0.5 ms of each 100 ms; Linux needs 1 ms (raise cpus or cpu_period_ms)",
         ),
+        (
+            'launcher = "function"',
+            "lifecycle: missing; the launcher 'function' starts instances "
+            "(write [lifecycle], if only to say init_s and timeout_s)",
+        ),
+        (
+            "[lifecycle]",
+            "lifecycle: the launcher 'process' starts no instances (launcher = one of: function, container)",
+        ),
+        (
+            'launcher = "function"\n[lifecycle]\nmib_per_cpu = 1769',
+            "lifecycle.mib_per_cpu: memory buys CPU time, but there is no limits.memory_mib (give it)",
+        ),
+        (
+            'launcher = "function"\n[limits]\ncpus = 1\nmemory_mib = 512\n[lifecycle]\nmib_per_cpu = 1769',
+            "lifecycle.mib_per_cpu: memory buys CPU time, but limits.cpus is given too (leave out one of them)",
+        ),
+        (
+            'launcher = "container"\n[limits]\ncpus = 1\n[lifecycle]\ninit_cpus = 2',
+            "lifecycle.init_cpus: 2 is more than the 1 CPU it is kept to",
+        ),
+        (
+            'launcher = "container"\n[lifecycle]\ninit_cpus = 2',
+            "lifecycle.init_cpus: there is no limit of CPU time to differ from (leave it out)",
+        ),
+        (
+            'launcher = "container"\n[lifecycle]\nelsewhere_ms = 120',
+            "lifecycle.elsewhere_source: missing (say who measured elsewhere_ms)",
+        ),
+        (
+            'launcher = "function"\n[limits]\nmemory_mib = 64\ncpu_period_ms = 20\n[lifecycle]\nmib_per_cpu = 1769',
+            "limits.cpus: 0.0361786 CPUs are 0.723573 ms of each 20 ms; Linux needs 1 ms (raise cpus or cpu_period_ms)",
+        ),
         ("[limits]\ncpus = 1\ncpu_scale = 2", "limits.cpu_scale: must be <= 1, is 2"),
         (
             '[limits]\ncpu_scale = 0.5\ncpu_scale_source = "s"',
@@ -116,6 +149,24 @@ def test_nearer_folders_win_over_the_package(tmp_path, monkeypatch):
         ),
         ("[limits]\nmemory_mib = -1", "limits.memory_mib: must be >= 1, is -1"),
         ("[limits]\nmemory = 1", "limits.memory: unknown key (did you mean 'memory_mib'?)"),
+        (
+            '[price]\nmodel = "funktion"\nsource = "s"\nas_of = 2026-01-01',
+            "price.model: 'funktion' is not one of the values (did you mean 'function'?)",
+        ),
+        (
+            '[price]\nmodel = "function"\nusd_per_gb_s = 1\nusd_per_million_requests = 1\n'
+            'source = "s"\nas_of = 2026-01-01',
+            "price.model: it is billed by memory, and there is no limits.memory_mib (give it)",
+        ),
+        (
+            '[limits]\nmemory_mib = 512\n[price]\nmodel = "container"\nusd_per_vcpu_s = 1\nusd_per_gib_s = 1\n'
+            'source = "s"\nas_of = 2026-01-01',
+            "price.model: 'container' is billed by vCPUs, and there is no limits.cpus (give it)",
+        ),
+        (
+            '[price]\nmodel = "container"\nusd_per_vcpu = 1\nusd_per_gib_s = 1\nsource = "s"\nas_of = 2026-01-01',
+            "price.usd_per_vcpu: unknown key (did you mean 'usd_per_vcpu_s'?)",
+        ),
         ('name = "a/b"', "name: 'a/b' is not a name (letters, digits, '.', '_' and '-')"),
         ('launcher = "proces"', "launcher: 'proces' is not one of the values (did you mean 'process'?)"),
         (

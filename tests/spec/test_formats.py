@@ -35,4 +35,4 @@ def test_a_plug_ins_format_may_be_a_pickle(registered):
 
 
 def test_the_formats_that_come_along_are_registered():
-    assert set(formats()) >= {"onnx", "pt2", "torch", "checkpoint", "executorch", "sklearn", "fake"}
+    assert set(formats()) >= {"onnx", "pt2", "torch", "checkpoint", "executorch", "litert", "sklearn", "fake"}

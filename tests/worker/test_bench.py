@@ -14,7 +14,8 @@ import pytest
 from harness.evidence.folder import DEVICE, LATENCY, EventLog, read_requests
 from harness.runtimes.base import Tensor
 from harness.scenarios.closed_loop import Length, durations, run_window, timed
-from harness.worker.bench import TrialBench, after
+from harness.worker.bench import TrialBench
+from harness.worker.calls import after
 from harness.worker.ledger import Ledger
 from harness.worker.turns import Turns
 

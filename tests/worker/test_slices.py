@@ -197,3 +197,13 @@ def test_files_are_closed(tmp_path):
     slices.close()
     slices.close()
     assert len([*Path("/proc/self/fd").iterdir()]) == before
+
+
+def test_a_long_turn_is_split_where_that_is_asked_for(scripted):
+    scripted.now = 0
+    scripted.slices.resume()
+    for now_ms in (20, 49, 60, 70, 130):
+        scripted.now = now_ms * MS
+        scripted.slices.split()
+    scripted.slices.pause()
+    assert scripted.slices.rows()[:, :2].tolist() == [[0, 60 * MS], [60 * MS, 130 * MS]]

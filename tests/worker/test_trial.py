@@ -14,7 +14,7 @@ from harness.runtimes.fake import FakeSession
 from harness.scenarios.offline import Offline
 from harness.scenarios.single_stream import SingleStream
 from harness.spec.wire import Outcome, Trial
-from harness.worker.bench import slowed
+from harness.worker.calls import slowed
 from harness.worker.work import do_job
 
 from ..launch.helpers import trial_of

@@ -72,7 +72,7 @@ def drawn(
             axes.patch.set_visible(False)
         out = io.StringIO()
         nothing_told = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        FigureCanvasSVG(figure).print_svg(out, metadata=nothing_told)  # type: ignore[no-untyped-call]
+        FigureCanvasSVG(figure).print_svg(out, metadata=nothing_told)
     return inline(out.getvalue(), size, title, told, names)
 
 
