@@ -61,7 +61,7 @@ def offered_of(trials: Iterable[TrialMetrics], scenario: str) -> list[Offered]:
     found = []
     for trial in trials:
         for window in trial.windows(scenario):
-            loop = getattr(window, "open_loop", None)  # only windows of open loops have one
+            loop = window.open_loop
             if loop is not None and trial.outcome.status == "ok":
                 found.append(Offered(loop.rate_per_s, trial.block, trial.requests(window.name)))
     return found

@@ -40,7 +40,7 @@ def test_two_windows_of_one_trial_are_one_cluster():
 
 def test_windows_of_closed_loops_are_no_load():
     loop = SimpleNamespace(rate_per_s=20.0)
-    windows = [SimpleNamespace(name="s.1", open_loop=loop), SimpleNamespace(name="s.alone")]
+    windows = [SimpleNamespace(name="s.1", open_loop=loop), SimpleNamespace(name="s.alone", open_loop=None)]
     trial = SimpleNamespace(
         block=2,
         outcome=SimpleNamespace(status="ok"),
