@@ -20,6 +20,7 @@ from harness.convert.base import Made, OptionError, Order
 from harness.convert.calibration import calibration_feeds, checked_rows, method_used, missing_rows
 from harness.convert.onnx_model import (
     OnnxOriginal,
+    bytes_in_branches,
     is_external,
     prepared,
     refuse_unchanged,
@@ -30,7 +31,7 @@ from harness.convert.onnx_static import Static
 from harness.convert.onnx_static import quantised as static
 from harness.convert.onnx_weights import dynamic, weights_only
 from harness.runtimes.base import first_line, model_errors
-from harness.spec.diagnostics import diagnostic
+from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.target import Option
 from harness.spec.variant import Variant
 from harness.spec.wire import Fact
@@ -71,11 +72,19 @@ class OnnxToInt8:
         with tempfile.TemporaryDirectory(dir=folder) as scratch, model_errors("int8 is not possible", first_line):
             model, used = _quantised(original, order, settings, Path(scratch), external)
             refuse_unchanged(model)
+            left = _left(bytes_in_branches(model.graph))
             name = save(model, folder, external)
-        if settings.method != "dynamic":
-            return Made(name, used)
         missing = missing_rows(str(order.options["method"]), settings.method)
-        return Made(name, used, (*missing, diagnostic("dynamic_ranges", _BY_BATCH)))
+        by_batch = (diagnostic("dynamic_ranges", _BY_BATCH),) if settings.method == "dynamic" else ()
+        return Made(name, used, (*missing, *by_batch, *left))
+
+
+def _left(count: int) -> tuple[Diagnostic, ...]:
+    """Say that weights within branches stay as they are, as ONNX Runtime's quantiser leaves them."""
+    if not count:
+        return ()
+    text = f"{count / (1 << 20):.3g} MiB of weights within branches (If, Loop, Scan) stay in fp32"
+    return (diagnostic("weights_left", text, bytes=count),)
 
 
 def _checked(options: Mapping[str, Fact], calibrated: bool) -> _Settings:

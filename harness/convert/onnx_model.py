@@ -1,5 +1,6 @@
 """ONNX models as conversions take and leave them: loaded, prepared for another precision, saved without ballast."""
 
+import math
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -147,6 +148,25 @@ def refuse_unchanged(model: Any) -> None:
     kinds = (TensorProto.INT8, TensorProto.UINT8)
     if not any(each.data_type in kinds and len(each.dims) > 1 for each in model.graph.initializer):
         raise NotPossible("none of the model's weights became int8")
+
+
+def bytes_in_branches(graph: Any) -> int:
+    """Return how many bytes of fp32 constants of two axes or more lie in the subgraphs of If, Loop and Scan."""
+    from onnx import TensorProto
+
+    total = 0
+    for inner in _subgraphs(graph):
+        made = [each.t for node in inner.node if node.op_type == "Constant" for each in node.attribute]
+        large = [t for t in (*inner.initializer, *made) if t.data_type == TensorProto.FLOAT and len(t.dims) > 1]
+        total += sum(4 * math.prod(each.dims) for each in large) + bytes_in_branches(inner)
+    return total
+
+
+def _subgraphs(graph: Any) -> Iterator[Any]:
+    for attribute in (each for node in graph.node for each in node.attribute):
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
 
 
 def save(model: Any, folder: Path, external: bool) -> str:

@@ -19,9 +19,12 @@ from harness.launch.base import PROCESS, Launchers, Terms, launchers, run_job
 from harness.pipeline import artefacts
 from harness.pipeline.cold import FIRST_TIMEOUT_S, FirstTrials
 from harness.pipeline.progress import Observer
-from harness.spec.diagnostics import Diagnostic
+from harness.spec import plugins
+from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.find import known, load_target
 from harness.spec.formats import format_of
+from harness.spec.metrics import QUALITY, split_key
+from harness.spec.policy import Policy
 from harness.spec.suite import SPLITS, Candidate, tolerance
 from harness.spec.target import Target
 from harness.spec.variant import Variant
@@ -140,9 +143,10 @@ class Preparation:
             notes, takes = (*notes, *outcome.notes), (*takes, *outcome.settings)
         allowed = tolerance(self._record.suite.parity, variant.precision)
         problem = artefacts.too_far(variant.parity, allowed) if variant.parity else None
-        if problem:
+        if problem and not (variant.precision != own.precision and judges_quality(self._record.suite.policy)):
             return PreparedCell(status="failed", failure="output_error", why=problem, variant=variant, takes=takes)
-        return PreparedCell(status="ok", variant=variant, notes=notes, takes=takes)
+        missed = (diagnostic("parity_missed", f"{problem}; the policy's limits decide"),) if problem else ()
+        return PreparedCell(status="ok", variant=variant, notes=(*notes, *missed), takes=takes)
 
     def _cached(
         self, cell: Cell, source: Variant, conversion: str, data: Data, reference: str | None
@@ -207,6 +211,11 @@ class Preparation:
 def _takes_none(outcome: Outcome | None, target: Target) -> bool:
     """Whether a conversion, as its outcome tells, takes none of the target's options; not if there is no outcome."""
     return outcome is not None and set(target.conversion).isdisjoint(outcome.settings)
+
+
+def judges_quality(policy: Policy) -> bool:
+    """Whether a limit of the policy is on the quality of predictions, so that it rules out what has lost too much."""
+    return any(name in QUALITY or name in plugins.names("metrics") for _, name in map(split_key, policy.limits))
 
 
 def _steps(start: Form, checked: Outcome, precision: str) -> tuple[str, ...] | None:

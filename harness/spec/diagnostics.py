@@ -60,8 +60,10 @@ CODES: dict[str, Code] = {
     "winner_flagged": Code("warning", "a row that may be the best has warnings"),
     "evidence_damaged": Code("warning", "evidence that cannot be read was not used"),
     # what a variant is, beside the candidate in fp32
+    "parity_missed": Code("warning", "a variant in lower precision differs from its candidate beyond `[parity]`"),
     "calibration_missing": Code("info", "int8 is dynamic, because the dataset has no calibration rows"),
     "dynamic_ranges": Code("info", "int8 is dynamic: a prediction depends on the rows that share its batch"),
+    "weights_left": Code("info", "weights within branches of a model in int8 stay in fp32"),
     "fp16_casts": Code("info", "ONNX Runtime's CPU provider computes much of fp16 in fp32"),
     "against_fp32": Code("info", "the difference in quality to the candidate's row in fp32, paired by dataset row"),
     # remarks and notes

@@ -59,6 +59,8 @@ START_PERCENTILES: dict[str, float] = {
 LEVELS = PERCENTILES | DEVICE_PERCENTILES | START_PERCENTILES
 """All metrics that are percentiles over requests, or over starts."""
 
+QUALITY = ("accuracy", "rmse", "output_max_abs_diff", "output_agreement", "fp32_agreement")
+"""Metrics of the quality of predictions; those that plug-ins add are others."""
 _AT_MOST = "{:.1%} of inferences take at most this long"
 _ON_DEVICE = "{:.1%} of inferences take the device at most this long, by its own events"
 

@@ -191,6 +191,27 @@ def test_calibration_rows_that_do_not_fit_the_model_are_refused(int8):
         int8()
 
 
+@pytest.mark.parametrize("method", ["static", "dynamic", "weights"])
+def test_weights_within_branches_stay_and_that_is_said(int8, models, method):
+    inner = onnx.numpy_helper.from_array(np.eye(64, dtype=np.float32), "inner")
+    bodies = {}
+    for name, node in (("then", ("MatMul", ["sum", "inner"])), ("else", ("Neg", ["sum"]))):
+        out = models.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
+        nodes = [models.helper.make_node(*node, [name])]
+        bodies[f"{name}_branch"] = models.helper.make_graph(nodes, name, [], [out], [inner] if name == "then" else [])
+    nodes = [
+        models.helper.make_node("MatMul", ["x", "weight"], ["sum"]),
+        models.helper.make_node("ReduceMax", ["x"], ["most"], keepdims=0),
+        models.helper.make_node("Greater", ["most", "zero"], ["yes"]),
+        models.helper.make_node("If", ["yes"], ["y"], **bodies),
+    ]
+    constants = {"weight": models.seeded(16, 64, 4)["first"], "zero": np.array(0, np.float32)}
+    sides = {"x": ("float32", ["batch", 16])}, {"y": ("float32", ["batch", 64])}
+    outcome = int8(models.onnx_model(int8.base / "branched.onnx", nodes, *sides, constants), method=method)
+    (note,) = [each for each in outcome.notes if each.code == "weights_left"]
+    assert note.data == {"bytes": 64 * 64 * 4} and "stay in fp32" in note.message
+
+
 IN_ANOTHER_PROCESS = """
 import pathlib, sys
 import msgspec

@@ -7,6 +7,7 @@ score.
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -17,6 +18,7 @@ from harness.pipeline.request import Request, open_new
 from harness.report.markdown import report
 from harness.score.explain import explain
 from harness.selftest.inline import InlineLauncher
+from harness.spec.policy import Limit
 
 from .scripted import run
 
@@ -39,7 +41,6 @@ seconds = 0.02
 [budget]
 seconds = 3
 max_trials = 3
-[parity.int8] # the limit on accuracy decides
 [policy.limits]
 accuracy = { min = 0.95 }
 [policy.objectives]
@@ -91,6 +92,10 @@ def test_int8_is_ruled_out_by_the_limit_on_accuracy_and_fp32_is_not(spiky):
     assert "limit_broken" in {reason.code for reason in rows["small"].reasons}
     assert rows["spared"].metrics["accuracy"].value > 0.97 and rows["spared"].place is not None
     assert rows["small"].metrics["fp32_agreement"].value == rows["small"].metrics["accuracy"].value
+    (flag,) = [reason for reason in rows["small"].reasons if reason.code == "parity_missed"]
+    assert flag.severity == "warning" and flag.message.endswith("; the policy's limits decide")
+    assert "of 256 rows (at least 90.00% is needed" in flag.message
+    assert "parity_missed" not in {reason.code for reason in rows["spared"].reasons}
 
     told = explain(ranked.ranking, ranked.policy, rows["small"])
     (line,) = (line for line in told if line.startswith("accuracy 0.") and "below fp32 [" in line)
@@ -100,6 +105,16 @@ def test_int8_is_ruled_out_by_the_limit_on_accuracy_and_fp32_is_not(spiky):
     assert "agreement with fp32 |" in text and "artefact size MiB |" in text
     assert "method = static, calibration = percentile, percentile = 99.9, calibration_rows = 256" in text
     assert [note.code for note in ranked.ranking.notes].count("instructions") <= 1
+
+
+def test_without_a_limit_on_quality_a_variant_that_differs_too_much_fails(spiky, tmp_path):
+    folder, record = spiky()
+    limits = {"latency_p50_ms": Limit(max=100)}
+    policy = msgspec.structs.replace(record.suite.policy, limits=limits)
+    record = msgspec.structs.replace(record, suite=msgspec.structs.replace(record.suite, policy=policy))
+    rows = rows_of(run(folder, record, InlineLauncher()))
+    assert rows["small"].status == "failed" and rows["spared"].place is not None
+    assert "at least 90.00% is needed" in rows["small"].reasons[0].message
 
 
 def test_one_conversion_is_made_for_each_set_of_options(spiky):
