@@ -8,6 +8,7 @@ larger than the L2 cache is written before each request, outside its time.
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -89,8 +90,11 @@ class CudaSession:
         layout: Layout,
         options: Mapping[str, Any],
         mode: str,
+        capturing: Lock | None = None,
     ) -> None:
         import torch
+
+        self._capturing = capturing = capturing or Lock()
 
         self.inputs, self.scope = inputs, torch.inference_mode
         self.clock: Callable[[], int] = time.perf_counter_ns
@@ -100,7 +104,7 @@ class CudaSession:
         self._pinned, self._resident = bool(options.get("pinned", False)), options.get("inputs") == "resident"
         self._run: Call = Eager(module, layout, device)
         if mode == "graph":
-            self._run = Graphs(self._run, device)
+            self._run = Graphs(self._run, device, capturing)
         self._stream = torch.cuda.current_stream(device)
         self._times = Times(lambda: torch.cuda.Event(enable_timing=True))
         if options.get("flush_l2", False):
@@ -126,7 +130,8 @@ class CudaSession:
 
         stream = torch.cuda.Stream(self._device)
         with torch.cuda.stream(stream):
-            own = CudaSession(self._module, self.inputs, self._device, self._layout, self._options, self._mode)
+            shared = (self._module, self.inputs, self._device, self._layout, self._options, self._mode)
+            own = CudaSession(*shared, self._capturing)
 
         def call(feed: Feed) -> Sequence[Array]:
             with torch.cuda.stream(stream):
@@ -196,10 +201,13 @@ class Graph(NamedTuple):
 
 
 class Graphs:
-    """Replays CUDA graphs of a call: one for each shape of its inputs, captured when it is first seen."""
+    """Replays CUDA graphs of a call: one for each shape of its inputs, captured when it is first seen.
 
-    def __init__(self, call: Call, device: Any) -> None:
-        self._call, self._device = call, device
+    `capturing` is held meanwhile: of the threads of a process, one captures at a time.
+    """
+
+    def __init__(self, call: Call, device: Any, capturing: Lock) -> None:
+        self._call, self._device, self._capturing = call, device, capturing
         self._made: dict[tuple[Any, ...], Graph] = {}
 
     def __call__(self, *tensors: Any) -> list[Any]:
@@ -207,7 +215,8 @@ class Graphs:
         key = tuple((tensor.shape, tensor.dtype) for tensor in tensors)
         made = self._made.get(key)
         if made is None:
-            made = self._made[key] = self._captured(tensors)
+            with self._capturing:
+                made = self._made[key] = self._captured(tensors)
         for buffer, tensor in zip(made.inputs, tensors, strict=True):
             buffer.copy_(tensor, non_blocking=True)
         made.graph.replay()

@@ -30,11 +30,11 @@ class Calls:
         return self._rotating(self._pool(batch_size))
 
     def streams(self, count: int, sizes: Iterable[int]) -> list[Stream]:
-        """Return what each of several serving threads calls: a connection of its own where the session has them.
+        """Return what each serving thread calls: of several, each a connection of its own where the session has them.
 
-        They share the feeds of these numbers of rows.
+        They share the feeds of these numbers of rows. A single one calls the session itself, which times its device.
         """
-        connect: Callable[[], Infer] | None = getattr(self._session, "connect", None)
+        connect: Callable[[], Infer] | None = getattr(self._session, "connect", None) if count > 1 else None
         pools = {size: self._pool(size) for size in sizes}
         infers = [self.infer if connect is None else self._slowed(connect()) for _ in range(count)]
         return [Stream(infer, lambda size: self._rotating(pools[size]), self._scope) for infer in infers]

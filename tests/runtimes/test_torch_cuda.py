@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import shutil
+from threading import Lock
 from types import SimpleNamespace
 
 import numpy as np
@@ -192,7 +193,7 @@ def test_a_module_that_cannot_be_captured_is_said_and_lack_of_memory_is_not_hidd
             yield
 
         monkeypatch.setattr(torch.cuda, "graph", graph)
-        return Graphs(lambda x: [x], CPU)
+        return Graphs(lambda x: [x], CPU, Lock())
 
     with pytest.raises(ModelError, match="cannot be captured as a CUDA graph: operation not permitted"):
         failing(RuntimeError("operation not permitted when stream is capturing\nmore"))(torch.ones(1))

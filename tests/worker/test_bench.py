@@ -90,3 +90,14 @@ def test_after_is_lazy():
     feeds = after(lambda: done.append(1), iter("abc"))
     assert not done
     assert next(feeds) == "a" and done == [1]
+
+
+@pytest.mark.parametrize(("servers", "own"), [(1, 0), (3, 3)])
+def test_several_threads_have_connections_and_a_single_one_calls_what_times_its_device(bench, servers, own):
+    made = []
+    bench.session.connect = lambda: made.append(len(made)) or bench.session.infer
+    streams = bench.streams(servers, [1])
+    assert len(streams) == servers and len(made) == own
+    for stream in streams:
+        stream.infer(next(stream.feeds(1)))
+    assert bench.device_ns(servers).size == servers
