@@ -11,7 +11,7 @@ SPIN_NS, SHARED_SPIN_NS = 1_000_000, 20_000
 """How long before its moment a thread spins. One of several spins shorter: it has the interpreter lock meanwhile.
 
 Measured on a two-core virtual machine, 200 requests/s of 20 µs, 3 × 500 requests: to spin 50, 200 or 1,000 µs leaves a
-lateness p99.9 of 370-560, 250-440 or 9-24 µs, and a p99 of latency that is 4.8, 3.2 or 1.06 times that of the queue.
+lateness p99.9 of 370-560, 250-440 or 9-24 µs, and a p99 that is 4.6-5.7, 1.9-3.9 or 1.0-1.1 times the queue's.
 """
 _PR_SET_TIMERSLACK, _SLACK_NS = 29, 1
 
