@@ -133,7 +133,8 @@ def test_a_key_of_another_kind_of_scenario_is_unknown():
         (
             ("scenario", 0, "kind"),
             "zzz",
-            "scenario[0].kind: 'zzz' is not one of the values (one of: capacity, multi_stream, offline, server, single_stream)",
+            "scenario[0].kind: 'zzz' is not one of the values "
+            "(one of: capacity, multi_stream, offline, server, single_stream)",
         ),
         (("scenario", 0, "kind"), 3, "scenario[0].kind: expected 'str', got 'int'"),
         (("scenario", 0), 3, "scenario[0]: expected 'table', got 'int'"),
