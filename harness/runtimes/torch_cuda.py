@@ -8,6 +8,7 @@ larger than the L2 cache is written before each request, outside its time.
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -90,7 +91,7 @@ class CudaSession:
         layout: Layout,
         options: Mapping[str, Any],
         mode: str,
-        capturing: Lock | None = None,
+        capturing: AbstractContextManager[Any] | None = None,
     ) -> None:
         import torch
 
@@ -206,7 +207,7 @@ class Graphs:
     `capturing` is held meanwhile: of the threads of a process, one captures at a time.
     """
 
-    def __init__(self, call: Call, device: Any, capturing: Lock) -> None:
+    def __init__(self, call: Call, device: Any, capturing: AbstractContextManager[Any]) -> None:
         self._call, self._device, self._capturing = call, device, capturing
         self._made: dict[tuple[Any, ...], Graph] = {}
 

@@ -182,19 +182,19 @@ class _Search:
         offsets = np.cumsum(self._rng.exponential(NS_PER_S / rate, count)).astype(np.int64)
         traffic = OpenLoop(rate_per_s=rate, offered=count, seconds=seconds, servers=self._scenario.serving)
         window = OpenWindow(f"{name}.{self._number}", name, self._rows, offsets, traffic)
-        return _late(self._scenario, serve_window(window, self._team, self._warmed, self._bench), count)
+        return late_of(self._scenario, serve_window(window, self._team, self._warmed, self._bench), count)
 
 
 def _replayed(scenario: Capacity, windows: Sequence[MeasuredWindow], at: Expected) -> list[Tried]:
     """Judge the rates that were tried, in their order, by their evidence."""
     found = []
     for rate, group in groupby(map(read_served, windows), key=lambda served: served.traffic.rate_per_s):
-        late = np.concatenate([_late(scenario, served.latency, served.traffic.offered) for served in group])
+        late = np.concatenate([late_of(scenario, served.latency, served.traffic.offered) for served in group])
         found.append(Tried(rate, judged(late, scenario.p, at.effect)))
     return found
 
 
-def _late(scenario: Capacity, latency: Array, offered: int) -> Booleans:
+def late_of(scenario: Capacity, latency: Array, offered: int) -> Booleans:
     """Return which of the requests that were offered took longer than the limit; those never served did."""
     return np.concatenate([latency > scenario.limit_ns, np.ones(offered - latency.size, dtype=np.bool_)])
 
