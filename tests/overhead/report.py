@@ -18,7 +18,7 @@ from openloop import arrivals, prediction
 from regressions import regressions
 from rounds import fidelity_in_rounds, fidelity_of_threads
 from runs import digits, sizes, slow_models
-from starts import command_line, limited_starts, starts
+from starts import command_line, limited_starts, limits_alone, starts
 from turns import handover, slices, twins
 
 FIGURES: dict[str, Callable[[Path], list[Figure]]] = {
@@ -32,6 +32,7 @@ FIGURES: dict[str, Callable[[Path], list[Figure]]] = {
     "handover": handover,
     "starts": starts,
     "limits": limited_starts,
+    "limits-alone": limits_alone,
     "functions": function_starts,
     "rounds": fidelity_in_rounds,
     "threads": fidelity_of_threads,

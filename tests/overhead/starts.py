@@ -79,6 +79,41 @@ def limited_starts(folder: Path, repetitions: int = 40) -> list[Figure]:
     return figures
 
 
+class _Bare(ProcessLauncher):
+    """Starts a program that writes when it began, and nothing else: what is left is the launcher's own share."""
+
+    def command(self, folder: Path, terms: Terms) -> list[str]:
+        """Return the command line of the program."""
+        code = "import sys, time; open(sys.argv[1], 'w').write(str(time.perf_counter_ns()))"
+        return [sys.executable, "-S", "-E", "-c", code, str(folder / "began")]
+
+
+def limits_alone(folder: Path, repetitions: int = 40) -> list[Figure]:
+    """Compare how long a bare program takes to begin with limits and without, alternating; the same twice beside it.
+
+    A worker takes 0.2 s to import what it needs, which on a shared host varies by more than limits add.
+    """
+    if find().missing:
+        return []
+    launcher, job = _Bare(), trial(layered(folder, 10), _SHORT_S, fresh=True)
+    kinds = {"plain": Terms(folder), "again": Terms(folder), "limited": Terms(folder, _LIMITS)}
+    took: dict[str, list[float]] = {name: [] for name in kinds}
+    for number in range(-1, repetitions):
+        names = [*kinds][number % 3 :] + [*kinds][: number % 3]
+        for name in names:
+            own = folder / f"bare-{number}-{name}"
+            own.mkdir()
+            begin = time.perf_counter_ns()
+            launcher.start(own, job, kinds[name]).wait(lambda phase, seconds: None)
+            if number >= 0:
+                took[name].append((int((own / "began").read_text()) - begin) / 1e6)
+    more, twice = ([a - b for a, b in zip(took[name], took["plain"], strict=True)] for name in ("limited", "again"))
+    return [
+        median("limits add to the start of a bare program", more, -math.inf, 3.0, "ms"),
+        median("the same without limits, twice", twice, -1.0, 1.0, "ms"),
+    ]
+
+
 class _Took(NamedTuple):
     """From asking for a trial to its first mark, and to its end, its cgroup removed (ms)."""
 
