@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from harness.analyse.device_measures import values_on_gpu
 from harness.analyse.trials import TrialMetrics
 from harness.scenarios.base import NS_PER_MS
-from harness.spec.wire import Outcome
+from harness.spec.outcome import Outcome
 
 _MIB = 1 << 20
 

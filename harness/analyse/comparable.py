@@ -8,7 +8,7 @@ import msgspec
 from harness.analyse.sides import Place, Side, without_seconds
 from harness.score.words import listed
 from harness.spec.diagnostics import Diagnostic, diagnostic
-from harness.spec.wire import Fact
+from harness.spec.outcome import Fact
 
 _FORBIDDING = ("machine", "cpu", "cpus", "affinity", "instructions")
 _NUMBERS = re.compile(r"\d[\d.,\s]*")

@@ -12,7 +12,8 @@ import numpy as np
 from harness.errors import EvidenceError
 from harness.evidence.folder import LATENCY, START, read_events, read_job, read_requests, read_telemetry
 from harness.spec.arrays import Floats
-from harness.spec.wire import Fact, Outcome, ProbeRecord, Trial, Window
+from harness.spec.outcome import Fact, Outcome, ProbeRecord, Window
+from harness.spec.wire import Trial
 from harness.stats.energy import Energy, energy_between
 
 PROBE = "nvml"

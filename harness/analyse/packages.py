@@ -11,7 +11,7 @@ import numpy as np
 from harness.analyse.devices import Inference, per_inference, windows_of
 from harness.evidence.folder import read_telemetry
 from harness.spec.arrays import Floats
-from harness.spec.wire import Outcome
+from harness.spec.outcome import Outcome
 from harness.stats.energy import energy_between
 
 PROBE, PACKAGE, DRAM = "rapl", "package_mj", "dram_mj"

@@ -30,8 +30,8 @@ from harness.score.records import Entry, Measure
 from harness.score.words import listed
 from harness.spec.arrays import Array
 from harness.spec.diagnostics import Diagnostic, diagnostic
+from harness.spec.outcome import Fact
 from harness.spec.policy import Policy
-from harness.spec.wire import Fact
 
 
 class RunReader:

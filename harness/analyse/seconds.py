@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from harness.analyse.reader import RunReader
-from harness.spec.wire import Outcome
+from harness.spec.outcome import Outcome
 
 PURPOSES = ("prepare", "cold_starts", "start", "load", "warm_up", "sampling", "uncounted", "other", "exit", "parent")
 _SIDE_BY_SIDE = ("start", "load", "exit")

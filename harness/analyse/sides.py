@@ -16,8 +16,8 @@ from harness.evidence.run import PreparedCell, RunRecord
 from harness.score.records import Entry
 from harness.score.words import name_of
 from harness.spec.diagnostics import Diagnostic
+from harness.spec.outcome import Fact
 from harness.spec.policy import Policy
-from harness.spec.wire import Fact
 
 _KERNEL = SLICE_COLUMNS.index("kernel_ns")
 _GPU = ("name", "mig", "memory_total_bytes", "power_limit_w", "compute_mode")

@@ -15,8 +15,8 @@ from harness.score.words import listed
 from harness.spec.arrays import Floats, Integers
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.metrics import START_PERCENTILES, START_PHASES, WARM
+from harness.spec.outcome import Outcome, Started
 from harness.spec.target import Lifecycle, Target
-from harness.spec.wire import Outcome, Started
 from harness.stats.pooled import pooled_quantiles
 from harness.stats.quantiles import Quantile, summarise
 

@@ -25,9 +25,9 @@ from harness.scenarios.base import NS_PER_MS, MeasuredWindow, kind
 from harness.spec.arrays import Array, Integers
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.metrics import PERCENTILES, metric_names, split_key
+from harness.spec.outcome import Outcome, Window
 from harness.spec.policy import Policy
 from harness.spec.scenario import Scenario, kind_of
-from harness.spec.wire import Outcome, Window
 from harness.stats.certify import Certificate, certify_in_order, planned_looks
 from harness.stats.quantiles import Quantile
 

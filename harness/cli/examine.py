@@ -20,7 +20,7 @@ from harness.probes.nvml import NvmlProbe
 from harness.probes.rapl import RaplProbe
 from harness.report.listing import Finding, Grade
 from harness.spec import plugins
-from harness.spec.wire import Fact
+from harness.spec.outcome import Fact
 
 _SPIN_NS = 500_000_000
 _PAUSE_NS = 20_000

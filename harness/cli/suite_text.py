@@ -10,9 +10,10 @@ from harness.launch.base import Terms, launchers, run_job
 from harness.spec.check import WHY_NO_PICKLE, plain_name
 from harness.spec.find import load_target
 from harness.spec.formats import format_of, is_pickle, stem_of, suffixes
+from harness.spec.outcome import Input
 from harness.spec.toml import nearest_file
 from harness.spec.variant import Variant
-from harness.spec.wire import Describe, Input
+from harness.spec.wire import Describe
 
 _TARGETS = {
     "onnx": ("cpu-onnx",),

@@ -5,7 +5,7 @@ from harness.cli.output import console
 
 def targets() -> None:
     """List the targets, and whether they run here."""
-    from harness.pipeline.prepare import check_all
+    from harness.pipeline.targets import check_all
     from harness.report.listing import targets_table
 
     console().print(targets_table(check_all()))

@@ -11,8 +11,8 @@ from typing import NamedTuple, Protocol
 from harness.runtimes.base import Feed, Tensor
 from harness.spec.arrays import Array
 from harness.spec.diagnostics import Diagnostic
+from harness.spec.outcome import Fact
 from harness.spec.variant import Variant
-from harness.spec.wire import Fact
 
 
 class Original(Protocol):

@@ -24,9 +24,10 @@ from harness.runtimes.guess import Model, find
 from harness.runtimes.layout import settle_by
 from harness.spec import plugins
 from harness.spec.arrays import Array
+from harness.spec.outcome import Fact, Outcome
 from harness.spec.suite import Candidate
 from harness.spec.variant import ParityReport, Variant
-from harness.spec.wire import Convert, Fact, Outcome
+from harness.spec.wire import Convert
 
 PARITY_ROWS = 256
 REFERENCE = "reference.npy"

@@ -32,9 +32,9 @@ from harness.convert.onnx_static import quantised as static
 from harness.convert.onnx_weights import dynamic, weights_only
 from harness.runtimes.base import first_line, model_errors
 from harness.spec.diagnostics import Diagnostic, diagnostic
+from harness.spec.outcome import Fact
 from harness.spec.target import Option
 from harness.spec.variant import Variant
-from harness.spec.wire import Fact
 
 _WORDS = {
     "calibration": ("minmax", "entropy", "percentile"),

@@ -29,9 +29,9 @@ from harness.runtimes.feeds import fixed_batch
 from harness.runtimes.layout import settle
 from harness.runtimes.litert import load_model
 from harness.spec.arrays import Array
+from harness.spec.outcome import Fact
 from harness.spec.target import Option
 from harness.spec.variant import Variant
-from harness.spec.wire import Fact
 
 _FILE = "model.tflite"
 

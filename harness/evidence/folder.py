@@ -13,7 +13,8 @@ import numpy as np
 from harness.errors import EvidenceError
 from harness.evidence.files import read_array, read_json, save_array, write_json
 from harness.spec.arrays import Array, Floats
-from harness.spec.wire import Event, Job, Outcome
+from harness.spec.outcome import Event, Outcome
+from harness.spec.wire import Job
 
 OUTCOME = "outcome.json"
 PREDICTIONS = "predictions.npy"

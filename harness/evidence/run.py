@@ -11,10 +11,10 @@ import msgspec
 from harness.errors import SpecError
 from harness.evidence.files import cannot_write, read_json, write_json
 from harness.spec.diagnostics import Diagnostic
+from harness.spec.outcome import Failure
 from harness.spec.suite import Candidate, Suite
 from harness.spec.target import Target
 from harness.spec.variant import Variant
-from harness.spec.wire import Failure
 
 
 class Cell(NamedTuple):

@@ -19,7 +19,7 @@ from harness.errors import SpecError
 from harness.evidence.files import write_whole
 from harness.evidence.folder import read_events
 from harness.export.base import Source
-from harness.spec.wire import Fact, Launched
+from harness.spec.outcome import Fact, Launched
 
 _INTERNAL, _OK, _ERROR = 1, 1, 2
 """SpanKind and Status.code of the protocol."""

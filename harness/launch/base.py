@@ -9,8 +9,9 @@ from typing import NamedTuple, Protocol
 
 from harness.errors import SpecError
 from harness.spec import plugins
+from harness.spec.outcome import Outcome
 from harness.spec.target import Limits
-from harness.spec.wire import Job, Outcome
+from harness.spec.wire import Job
 
 OnPhase = Callable[[str], None]
 PROCESS = "process"

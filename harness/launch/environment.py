@@ -9,7 +9,8 @@ import psutil
 
 from harness.launch.instructions import instructions
 from harness.probes.base import read_text
-from harness.spec.wire import PARENT_VARIABLE, Fact
+from harness.spec.outcome import Fact
+from harness.spec.wire import PARENT_VARIABLE
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 

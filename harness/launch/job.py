@@ -18,7 +18,8 @@ from harness.launch.child import Child
 from harness.launch.sampler import Sampler
 from harness.probes.base import Probes
 from harness.probes.host import oom_kills
-from harness.spec.wire import Job, Launched, Outcome, Trial
+from harness.spec.outcome import Launched, Outcome
+from harness.spec.wire import Job, Trial
 
 TICK_S = 0.2
 _LAST_S = 30.0

@@ -26,7 +26,8 @@ from harness.launch.lock import machine_lock
 from harness.launch.means import Enforcer, here, tidy
 from harness.launch.template import Environment, Templates
 from harness.probes.host import oom_kills
-from harness.spec.wire import Job, Launched, Trial
+from harness.spec.outcome import Launched
+from harness.spec.wire import Job, Trial
 
 _ENTRY_S, _LOOK_S = 1.0, 0.0005
 """How long a process may take to enter its cgroup, and how often that is looked at."""

@@ -17,7 +17,8 @@ from typing import NamedTuple, cast
 from harness.launch.base import Launcher, OnPhase, SharingJob, Terms
 from harness.launch.child import readable
 from harness.launch.job import TICK_S
-from harness.spec.wire import Job, Outcome
+from harness.spec.outcome import Outcome
+from harness.spec.wire import Job
 
 _DONE = b"d"
 Order = Callable[[int, int], Sequence[int]]

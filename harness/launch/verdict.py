@@ -2,7 +2,8 @@
 
 import signal
 
-from harness.spec.wire import DISK_FULL, Failure, Outcome
+from harness.spec.outcome import Failure, Outcome
+from harness.spec.wire import DISK_FULL
 
 
 def signal_name(number: int) -> str:

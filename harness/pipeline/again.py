@@ -30,11 +30,11 @@ from harness.pipeline.measure import measure
 from harness.pipeline.prepare import Preparation
 from harness.pipeline.progress import Observer
 from harness.spec.diagnostics import Diagnostic, diagnostic
+from harness.spec.outcome import Outcome
 from harness.spec.policy import Limit
 from harness.spec.suite import SPLITS
 from harness.spec.target import Target
 from harness.spec.variant import Variant
-from harness.spec.wire import Outcome
 
 BASELINE = ".baseline"
 """What the base's candidates and targets are called by, beside the new ones."""

@@ -28,7 +28,8 @@ from harness.launch.environment import host_facts
 from harness.pipeline import artefacts
 from harness.pipeline.jobs import Jobs
 from harness.pipeline.progress import Observer
-from harness.spec.wire import Outcome, Trial, Window
+from harness.spec.outcome import Outcome, Window
+from harness.spec.wire import Trial
 
 FIRST_TIMEOUT_S = 300.0
 """How long the first process may take to load, or for an inference: nothing is known of its speed yet."""

@@ -22,8 +22,8 @@ from harness.score.rank import rank
 from harness.score.records import Ranking
 from harness.score.words import listed
 from harness.spec.diagnostics import Diagnostic
+from harness.spec.outcome import Fact
 from harness.spec.policy import Policy
-from harness.spec.wire import Fact
 
 
 class RankedRun(NamedTuple):

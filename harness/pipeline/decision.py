@@ -21,8 +21,8 @@ from harness.evidence.manifest import Manifest
 from harness.evidence.run import Prepared, RunRecord
 from harness.score.records import Measure, Ranking, Row
 from harness.spec.diagnostics import Diagnostic
+from harness.spec.outcome import Fact
 from harness.spec.policy import Policy, keys_of
-from harness.spec.wire import Fact
 
 FILE, SIGNATURE = "decision.json", "decision.json.sig"
 SUPERSEDED = "decision.superseded-*.json"

@@ -1,9 +1,8 @@
 """Before the first trial: check the targets, make the dataset and the variants. All in jobs of their own."""
 
 import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -15,20 +14,21 @@ from harness.errors import EvidenceError, SpecError
 from harness.evidence.files import file_digest, write_json
 from harness.evidence.folder import succeeded
 from harness.evidence.run import Cell, Prepared, PreparedCell, RunRecord, cells, cold_folder, read_prepared
-from harness.launch.base import PROCESS, Launchers, Terms, launchers, run_job
+from harness.launch.base import PROCESS, Launchers, Terms, run_job
 from harness.pipeline import artefacts
 from harness.pipeline.cold import FIRST_TIMEOUT_S, FirstTrials
 from harness.pipeline.progress import Observer
+from harness.pipeline.targets import refuse_unused_options
 from harness.spec import plugins
 from harness.spec.diagnostics import Diagnostic, diagnostic
-from harness.spec.find import known, load_target
 from harness.spec.formats import format_of
 from harness.spec.metrics import QUALITY, split_key
+from harness.spec.outcome import Outcome
 from harness.spec.policy import Policy
 from harness.spec.suite import SPLITS, Candidate, tolerance
 from harness.spec.target import Target
 from harness.spec.variant import Variant
-from harness.spec.wire import CheckTarget, Convert, Job, MakeDataset, Outcome
+from harness.spec.wire import CheckTarget, Convert, Job, MakeDataset
 
 _FOLDER = "prepare"
 
@@ -234,22 +234,6 @@ def _cast(made: PreparedCell, precision: str) -> PreparedCell:
     return msgspec.structs.replace(made, variant=msgspec.structs.replace(made.variant, cast_to=precision))
 
 
-def refuse_unused_options(target: Target, prepared: Iterable[PreparedCell]) -> None:
-    """Refuse an option of `[conversion]` that no conversion for this target takes.
-
-    Raises SpecError if there is one. Not where a conversion failed, which might have taken it, nor where nothing is
-    converted: the target may be unavailable here, or load what it is given.
-    """
-    cells = list(prepared)
-    if any(cell.status == "failed" and cell.variant is None for cell in cells):
-        return
-    converted = {cell.variant.steps: cell.takes for cell in cells if cell.variant is not None and cell.variant.steps}
-    unused = sorted(set(target.conversion).difference(*converted.values()))
-    if converted and unused:
-        steps = dict.fromkeys(step for each in converted for step in each)
-        raise SpecError(f"target '{target.name}'", f"conversion.{unused[0]}: no option of {', '.join(steps)}")
-
-
 def prepare(folder: Path, record: RunRecord, observer: Observer, places: Launchers) -> Prepared:
     """Check targets, make the dataset and the variants, and try each cell in a process of its own."""
     done = _earlier(folder)
@@ -298,20 +282,3 @@ def _readable(folder: Path) -> Prepared | None:
         return read_prepared(folder)
     except EvidenceError:
         return None
-
-
-def check_all() -> dict[str, Outcome | SpecError]:
-    """Check every known target in a process of its own; a wrong target file gives its error."""
-    found: dict[str, Outcome | SpecError] = {}
-    for name, path in known("targets").items():
-        try:
-            target = load_target(str(path.absolute()))
-            launcher = launchers([target.launcher])[target.launcher]
-        except SpecError as error:
-            found[name] = error
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            terms = Terms(Path(folder), python=target.python, timeout_s=120)
-            outcome = run_job(launcher, Path(folder) / "job", CheckTarget(target=target), terms)
-        found[name] = SpecError(str(path), outcome.message) if outcome.status == "invalid" else outcome
-    return found

@@ -21,7 +21,8 @@ from harness.pipeline.progress import Observer
 from harness.scenarios.cold_start import ColdStarts
 from harness.score.words import duration
 from harness.spec import plugins
-from harness.spec.wire import ColdStart, Outcome
+from harness.spec.outcome import Outcome
+from harness.spec.wire import ColdStart
 
 QUICK_STARTS = 10
 ROWS = 64

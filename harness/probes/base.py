@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from harness.spec import plugins
-from harness.spec.wire import Fact, ProbeRecord
+from harness.spec.outcome import Fact, ProbeRecord
 
 T = TypeVar("T")
 _AMONG = "it tells nothing of one process between the turns of others"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness.probes.base import Unavailable
 from harness.probes.cgroupfs import PREFIX, SYSTEM, Folders, folders_of, mounted, number, table
-from harness.spec.wire import Fact
+from harness.spec.outcome import Fact
 
 _NO_LIMIT = 1 << 62
 """Version 1 says a number of pages near 2^63 where there is no limit."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import psutil
 
 from harness.probes.base import number_after, read_text
-from harness.spec.wire import Fact
+from harness.spec.outcome import Fact
 
 
 class HostProbe:

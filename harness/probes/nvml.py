@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 
 from harness.probes.nvml_device import COMPUTE_MODES, chosen, reason, throttling
-from harness.spec.wire import Fact
+from harness.spec.outcome import Fact
 
 _POWER_INSTANT = 186  # NVML_FI_DEV_POWER_INSTANT; older bindings do not name it
 _ENERGY_EVERY = 2

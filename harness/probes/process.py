@@ -6,7 +6,7 @@ from contextlib import suppress
 import psutil
 
 from harness.probes.base import number_after, read_text
-from harness.spec.wire import Fact
+from harness.spec.outcome import Fact
 
 _GONE = (psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError)
 

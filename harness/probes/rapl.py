@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.probes.base import read_text
-from harness.spec.wire import Fact
+from harness.spec.outcome import Fact
 
 _FOLDER = "sys/class/powercap"
 _ZONES = "intel-rapl:*"

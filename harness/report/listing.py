@@ -9,8 +9,8 @@ from rich.table import Table
 
 from harness.errors import SpecError
 from harness.spec.find import known, load_suite, load_target
+from harness.spec.outcome import Outcome
 from harness.spec.target import HourlyPrice, Target
-from harness.spec.wire import Outcome
 
 Grade = Literal["good", "note", "bad", "unavailable"]
 _STYLES: dict[Grade, str] = {"good": "green", "note": "yellow", "bad": "red", "unavailable": "bright_black"}

@@ -7,7 +7,7 @@ from harness.evidence.folder import succeeded
 from harness.evidence.run import Cell, cold_folder
 from harness.score.records import Ranking
 from harness.score.words import duration, name_of, percent
-from harness.spec.wire import Memory
+from harness.spec.outcome import Memory
 
 _BESIDE = {"prepare": "Preparation took {}; it is", "cold_starts": "Cold starts took {}; they are"}
 """What a budget does not pay for."""

@@ -12,9 +12,9 @@ import numpy as np
 from harness.spec import plugins
 from harness.spec.arrays import Array
 from harness.spec.metrics import nearest
+from harness.spec.outcome import Fact
 from harness.spec.target import Target
 from harness.spec.variant import Variant
-from harness.spec.wire import Fact
 
 _OUT_OF_MEMORY = (
     *("bad allocation", "bad_alloc", "out of memory", "can't allocate memory", "failed to allocate"),

@@ -19,9 +19,9 @@ import numpy as np
 
 from harness.runtimes.base import Feed, Infer, ModelError, Tensor, local_path, model_errors
 from harness.spec.arrays import Array
+from harness.spec.outcome import Fact
 from harness.spec.target import Target
 from harness.spec.variant import Variant
-from harness.spec.wire import Fact
 
 _METHOD = "forward"
 _DTYPES = {

@@ -16,9 +16,9 @@ import numpy as np
 
 from harness.runtimes.base import Feed, Infer, ModelError, Tensor, first_line, local_path, model_errors
 from harness.spec.arrays import Array
+from harness.spec.outcome import Fact
 from harness.spec.target import Target
 from harness.spec.variant import Variant
-from harness.spec.wire import Fact
 
 _FED = "fiub"
 """The kinds of numpy dtypes that are fed: floats, integers, bools."""

@@ -20,9 +20,9 @@ from harness.runtimes.base import Feed, Infer, ModelError, Tensor, first_line, l
 from harness.runtimes.onnx_graph import Signature, read_signature
 from harness.runtimes.onnx_hints import hints
 from harness.spec.arrays import Array
+from harness.spec.outcome import Fact
 from harness.spec.target import Target
 from harness.spec.variant import Variant
-from harness.spec.wire import Fact
 
 _DTYPES = {
     **{f"{kind}{bits}": f"{name}int{bits}" for kind, name in (("i", ""), ("u", "u")) for bits in (8, 16, 32, 64)},

@@ -12,9 +12,9 @@ import numpy as np
 from harness.runtimes.base import Feed, Infer, Session, Tensor
 from harness.runtimes.torch_load import CASTS, as_float32, cast, dtype_of, load_module, tensors_of
 from harness.spec.arrays import Array
+from harness.spec.outcome import Fact
 from harness.spec.target import Target
 from harness.spec.variant import Variant
-from harness.spec.wire import Fact
 
 _MODES = {"cpu": ("eager", "compile"), "cuda": ("eager", "compile", "graph")}
 _INPUTS = ("copied", "resident")

@@ -18,9 +18,9 @@ from harness.runtimes.base import Feed, Infer, Tensor, first_line, model_errors
 from harness.runtimes.torch_device import facts
 from harness.runtimes.torch_load import as_float32, cast, dtype_of, load_module, tensors_of
 from harness.spec.arrays import Array, Integers
+from harness.spec.outcome import Fact
 from harness.spec.target import Target
 from harness.spec.variant import Variant
-from harness.spec.wire import Fact
 
 Call = Callable[..., list[Any]]
 _NS_PER_MS = 1e6

@@ -4,8 +4,8 @@ import importlib.util
 import shutil
 
 from harness.runtimes.base import first_line
+from harness.spec.outcome import Fact
 from harness.spec.target import Target
-from harness.spec.wire import Fact
 
 _LEAST_CAPABILITY = {"bf16": (8, 0), "tf32": (8, 0), "fp16": (5, 3)}
 

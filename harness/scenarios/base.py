@@ -14,8 +14,9 @@ from harness.spec import plugins
 from harness.spec.arrays import Array, Integers
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.metrics import DEVICE_PERCENTILES, PERCENTILES
+from harness.spec.outcome import Window
 from harness.spec.scenario import Scenario, kind_of
-from harness.spec.wire import Trial, Window
+from harness.spec.wire import Trial
 from harness.stats.quantiles import Quantile, summarise
 
 NS_PER_MS = 1e6

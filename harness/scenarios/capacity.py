@@ -21,9 +21,9 @@ from harness.scenarios.serving import Batching
 from harness.spec.arrays import Array, Booleans
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.metrics import PERCENTILES
+from harness.spec.outcome import OpenLoop
 from harness.spec.ranges import Count, Positive
 from harness.spec.scenario import Scenario
-from harness.spec.wire import OpenLoop
 from harness.stats.arrivals import NS_PER_S
 from harness.stats.queueing import highest_rate, poisson_load, quantile_of
 from harness.stats.rates import Certificate, Tried, bracket, design_effect, judged, look_sizes, middle, next_rate

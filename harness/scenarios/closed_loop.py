@@ -17,7 +17,8 @@ import numpy as np
 from harness.evidence.folder import DEVICE, LATENCY, ROUND, START
 from harness.scenarios.base import Bench
 from harness.spec.arrays import Array, Integers
-from harness.spec.wire import SLOW_S, Trial, WarmUpRule, Window
+from harness.spec.outcome import Window
+from harness.spec.wire import SLOW_S, Trial, WarmUpRule
 from harness.stats.stopping import agree
 
 Clock = Callable[[], int]

@@ -13,7 +13,7 @@ from harness.evidence.folder import BATCH, DUE, FREE, START
 from harness.scenarios.base import NS_PER_MS, MeasuredWindow, ScenarioMetrics, percentiles
 from harness.spec.arrays import Array
 from harness.spec.diagnostics import Diagnostic, diagnostic
-from harness.spec.wire import OpenLoop
+from harness.spec.outcome import OpenLoop
 from harness.stats.batching import Batches, closes, completions_in_batches
 from harness.stats.quantiles import quantile_index
 from harness.stats.queueing import completions

@@ -8,7 +8,7 @@ from harness.scenarios.board import DONE
 from harness.scenarios.closed_loop import WarmUp, settling
 from harness.scenarios.serving import Team
 from harness.spec.arrays import Array, Integers
-from harness.spec.wire import OpenLoop, Window
+from harness.spec.outcome import OpenLoop, Window
 from harness.stats.arrivals import NS_PER_S
 
 LEAD_NS = 5_000_000

@@ -16,9 +16,9 @@ from harness.scenarios.open_window import OpenWindow, serve_window
 from harness.scenarios.serving import Batching
 from harness.spec.arrays import Integers
 from harness.spec.diagnostics import diagnostic
+from harness.spec.outcome import OpenLoop
 from harness.spec.ranges import Count, NotNegative, Positive, Rate, Share
 from harness.spec.scenario import Scenario
-from harness.spec.wire import OpenLoop
 from harness.stats.arrivals import NS_PER_S, constant, poisson, replayed
 
 

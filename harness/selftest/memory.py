@@ -9,8 +9,8 @@ from harness.pipeline.conclude import RankedRun
 from harness.score.records import Row
 from harness.selftest.field import MEDIAN_MS, Plan, Scripts, run, trial
 from harness.selftest.records import Finding, Setting
+from harness.spec.outcome import Memory
 from harness.spec.target import Limits
-from harness.spec.wire import Memory
 
 TOUCHED_MIB, TOLERANCE = 200, 0.02
 LIMIT_MIB, GREEDY_MIB, ROOMY_MIB = 256, 512, 1024

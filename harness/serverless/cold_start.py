@@ -28,9 +28,10 @@ from harness.probes.cgroupfs import number
 from harness.serverless import storage
 from harness.serverless.door import Answer, Door, Exited, Late, Raised, Unspeakable
 from harness.serverless.ends import INIT, Garbage, handler_ns, named
+from harness.spec.outcome import Launched, Memory, Outcome, Started
 from harness.spec.rows import as_json
 from harness.spec.target import Lifecycle
-from harness.spec.wire import ColdStart, Launched, Memory, Outcome, Started
+from harness.spec.wire import ColdStart
 
 _ENDING_S = 1.0
 """How long a process that has said goodbye may take to end, so that its exit status names its end."""

@@ -9,9 +9,9 @@ import numpy as np
 from harness.launch.verdict import out_of_memory, signal_name
 from harness.serverless.door import Exited, Late, Raised, Unspeakable
 from harness.spec.arrays import Array
+from harness.spec.outcome import Failure, Outcome
 from harness.spec.rows import from_json
 from harness.spec.target import Lifecycle
-from harness.spec.wire import Failure, Outcome
 
 INIT = "init"
 _MEMORY = ("MemoryError", "Runtime.OutOfMemory")

@@ -21,8 +21,9 @@ from harness.serverless.cold_start import ColdStartJob, Grant
 from harness.serverless.container_port import ContainerPort
 from harness.serverless.door import Door
 from harness.serverless.runtime_api import RuntimeApi
+from harness.spec.outcome import Launched
 from harness.spec.target import Target
-from harness.spec.wire import ColdStart, Job, Launched, Resources
+from harness.spec.wire import ColdStart, Job, Resources
 
 
 class _InstanceLauncher(ProcessLauncher):

@@ -15,8 +15,9 @@ from harness.scenarios.open_loop import Threads, Wait
 from harness.scenarios.serving import Batching, Team
 from harness.spec.arrays import Array
 from harness.spec.diagnostics import Diagnostic
+from harness.spec.outcome import Window
 from harness.spec.scenario import Scenario
-from harness.spec.wire import Trial, Window
+from harness.spec.wire import Trial
 from harness.worker.calls import Calls
 from harness.worker.crew import Crew, Errand, Processes
 from harness.worker.ledger import Ledger

@@ -11,8 +11,9 @@ import numpy as np
 from harness.evidence.files import save_array
 from harness.runtimes.base import ModelError, call, model_errors
 from harness.spec.arrays import Array
+from harness.spec.outcome import Outcome
 from harness.spec.suite import SPLITS, Dataset, Source
-from harness.spec.wire import MakeDataset, Outcome
+from harness.spec.wire import MakeDataset
 
 _BESIDE_INPUTS = ("labels", "groups", "weights")
 Split: TypeAlias = dict[str, Array]

@@ -5,9 +5,10 @@ from importlib.util import find_spec
 from harness.runtimes.base import InputError, load_runtime, wrong_option
 from harness.spec import plugins
 from harness.spec.metrics import nearest
+from harness.spec.outcome import Fact, Input, Outcome
 from harness.spec.suite import Synthetic
 from harness.spec.target import Target
-from harness.spec.wire import CheckTarget, Describe, Fact, Input, Outcome
+from harness.spec.wire import CheckTarget, Describe
 from harness.worker.inputs import guess_for, note
 
 CLIENT = "awslambdaric"

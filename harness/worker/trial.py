@@ -17,7 +17,8 @@ from harness.runtimes.base import Feed, ModelError, Runtime, Session, load_runti
 from harness.scenarios.base import kind
 from harness.spec.arrays import Array
 from harness.spec.diagnostics import Diagnostic, diagnostic
-from harness.spec.wire import Fact, GroupFiles, Memory, Outcome, SchedulingCounters, Trial
+from harness.spec.outcome import Fact, Memory, Outcome, SchedulingCounters
+from harness.spec.wire import GroupFiles, Trial
 from harness.worker.bench import TrialBench
 from harness.worker.crew import Crew, crew_for
 from harness.worker.inputs import inputs_of

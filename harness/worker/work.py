@@ -15,7 +15,8 @@ from harness.evidence.files import NO_ROOM
 from harness.evidence.folder import EventLog, read_job, write_outcome
 from harness.runtimes.base import InputError, ModelError, NotPossible, OutputError, out_of_memory
 from harness.spec import plugins
-from harness.spec.wire import DISK_FULL, CheckTarget, ColdStart, Convert, Failure, Job, MakeDataset, Outcome, Trial
+from harness.spec.outcome import Failure, Outcome
+from harness.spec.wire import DISK_FULL, CheckTarget, ColdStart, Convert, Job, MakeDataset, Trial
 from harness.worker.dataset import make_dataset
 from harness.worker.process import limit_memory
 from harness.worker.rooted import rooted

@@ -14,10 +14,10 @@ from harness.evidence.folder import LATENCY, PREDICTIONS, SLICES, START, save_re
 from harness.evidence.run import BlockRecord, Prepared, PreparedCell, RunRecord, block_file, cold_folder, trial_folder
 from harness.scenarios.offline import Offline
 from harness.scenarios.single_stream import SingleStream
+from harness.spec.outcome import Memory, Outcome, Window
 from harness.spec.policy import Policy
 from harness.spec.suite import Candidate, Dataset, Suite
 from harness.spec.target import HourlyPrice, Limits, Price, Target
-from harness.spec.wire import Memory, Outcome, Window
 
 MS = 1_000_000
 PRICE = HourlyPrice(usd_per_hour=0.36, source="made up", as_of=date(2026, 8, 1), utilisation=1.0)

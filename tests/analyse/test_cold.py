@@ -9,8 +9,8 @@ import pytest
 
 from harness.analyse.reader import open_run
 from harness.evidence.files import save_array
+from harness.spec.outcome import Memory
 from harness.spec.policy import Policy
-from harness.spec.wire import Memory
 
 from .handwritten import cold, run_folder, trial
 

@@ -10,8 +10,9 @@ from harness.analyse.sides import read_side
 from harness.errors import EvidenceError
 from harness.evidence.files import read_json, write_json
 from harness.evidence.run import Prepared, PreparedCell, RunRecord
+from harness.spec.outcome import Launched, ProbeRecord
 from harness.spec.variant import Variant
-from harness.spec.wire import Launched, ProbeRecord, Resources
+from harness.spec.wire import Resources
 
 from .handwritten import run_folder, trial
 

@@ -24,11 +24,12 @@ from harness.evidence.folder import (
 )
 from harness.evidence.run import RaceRecord, cold_folder, trial_folder
 from harness.scenarios.single_stream import SingleStream
+from harness.spec.outcome import Event, Launched, Outcome, ProbeRecord, Window
 from harness.spec.policy import Policy
 from harness.spec.suite import Candidate
 from harness.spec.target import Target
 from harness.spec.variant import Variant
-from harness.spec.wire import Event, Launched, Outcome, ProbeRecord, Trial, Window
+from harness.spec.wire import Trial
 
 from .handwritten import run_folder
 

@@ -21,10 +21,10 @@ from harness.evidence.files import read_json, write_json
 from harness.evidence.run import Cell, RunRecord
 from harness.pipeline.conclude import conclude
 from harness.scenarios.fleet import Users
+from harness.spec.outcome import Outcome, Started
 from harness.spec.policy import Policy
 from harness.spec.suite import Candidate
 from harness.spec.target import ContainerPrice, FunctionPrice, HourlyPrice, Lifecycle, Limits, Target
-from harness.spec.wire import Outcome, Started
 
 from .handwritten import run_folder, trial
 

@@ -9,9 +9,10 @@ from harness.analyse.reader import open_run
 from harness.analyse.remarks import remarked
 from harness.evidence.run import RaceRecord
 from harness.report.sections import limits
+from harness.spec.outcome import Launched, Memory
 from harness.spec.policy import Policy
 from harness.spec.target import Limits
-from harness.spec.wire import Launched, Memory, Resources
+from harness.spec.wire import Resources
 
 from .handwritten import cold, run_folder, trial
 

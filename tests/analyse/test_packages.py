@@ -19,8 +19,8 @@ from harness.evidence.folder import (
     write_outcome,
 )
 from harness.evidence.run import RaceRecord, cold_folder, trial_folder
+from harness.spec.outcome import Event, Launched, Outcome, ProbeRecord, Window
 from harness.spec.policy import Objective, Policy
-from harness.spec.wire import Event, Launched, Outcome, ProbeRecord, Window
 
 from .handwritten import run_folder
 

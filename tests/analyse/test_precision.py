@@ -16,9 +16,9 @@ from harness.pipeline.conclude import conclude
 from harness.report.cells import columns
 from harness.score.explain import explain
 from harness.spec.diagnostics import diagnostic
+from harness.spec.outcome import Launched
 from harness.spec.policy import Limit, Objective, Policy
 from harness.spec.variant import ParityReport, Variant
-from harness.spec.wire import Launched
 
 from . import handwritten
 

@@ -13,7 +13,7 @@ from harness.analyse.devices import OnGpu, clock_range, on_gpu, share_of_device,
 from harness.analyse.trials import TrialMetrics
 from harness.evidence.files import read_json
 from harness.evidence.folder import LATENCY, START, save_requests
-from harness.spec.wire import Outcome
+from harness.spec.outcome import Outcome
 from harness.stats.energy import energy_between, update_period_s
 
 RECORDED = Path(__file__).parents[1] / "recorded" / "nvml"

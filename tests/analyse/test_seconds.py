@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from harness.analyse.reader import open_run
 from harness.analyse.seconds import PURPOSES, block_purposes, own_seconds, seconds_by_purpose
+from harness.spec.outcome import Launched, Outcome
 from harness.spec.policy import Policy
-from harness.spec.wire import Launched, Outcome
 
 from .handwritten import block, cold, run_folder, trial
 

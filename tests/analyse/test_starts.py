@@ -13,8 +13,8 @@ from harness.analyse.waterfall import waterfall
 from harness.errors import EvidenceError
 from harness.evidence.folder import HANDLER, INVOKE, LATENCY, save_requests, write_outcome
 from harness.spec.metrics import START_PHASES, lookup
+from harness.spec.outcome import Outcome, Started
 from harness.spec.target import Lifecycle, Target
-from harness.spec.wire import Outcome, Started
 from harness.stats.quantiles import quantile
 
 MS = 1_000_000

@@ -10,7 +10,7 @@ import pytest
 from harness.analyse.fresh import steps
 from harness.analyse.reader import open_run
 from harness.analyse.timeline import phases, timeline
-from harness.spec.wire import Launched, Memory
+from harness.spec.outcome import Launched, Memory
 
 from .handwritten import MS, cold, run_folder
 

@@ -13,7 +13,7 @@ from harness.errors import SpecError
 from harness.pipeline.request import Request, open_new
 from harness.pipeline.run import run
 from harness.spec.find import load_suite
-from harness.spec.wire import Input
+from harness.spec.outcome import Input
 
 
 @pytest.fixture(scope="module")

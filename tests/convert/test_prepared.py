@@ -13,12 +13,14 @@ from harness.evidence.run import Cell, RunRecord
 from harness.launch.base import PROCESS, Terms, run_job
 from harness.launch.process import ProcessLauncher
 from harness.pipeline.artefacts import cache_folder
-from harness.pipeline.prepare import Data, Preparation, refuse_unused_options
+from harness.pipeline.prepare import Data, Preparation
+from harness.pipeline.targets import refuse_unused_options
 from harness.spec import plugins
+from harness.spec.outcome import Outcome
 from harness.spec.suite import Candidate, Dataset, Parity, Source, Suite, Synthetic
 from harness.spec.target import Target
 from harness.spec.variant import Variant
-from harness.spec.wire import Convert, Outcome
+from harness.spec.wire import Convert
 from harness.suites import digits
 
 pytest.importorskip("onnxruntime")

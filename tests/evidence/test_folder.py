@@ -14,7 +14,7 @@ from harness.evidence import files
 from harness.evidence import folder as folders
 from harness.evidence.files import save_array
 from harness.evidence.folder import write_outcome
-from harness.spec.wire import Memory, Outcome, Window
+from harness.spec.outcome import Memory, Outcome, Window
 
 
 def events(folder: Path, data: bytes) -> Path:

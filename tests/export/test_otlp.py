@@ -19,7 +19,7 @@ from harness.evidence.files import read_json, write_json
 from harness.evidence.folder import read_events
 from harness.export.base import open_source
 from harness.export.otlp import EXPORTER
-from harness.spec.wire import Outcome
+from harness.spec.outcome import Outcome
 
 
 def decoded(data: bytes) -> list:

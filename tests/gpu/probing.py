@@ -16,7 +16,7 @@ from harness.launch.base import Terms
 from harness.launch.process import ProcessLauncher
 from harness.launch.sampler import Sampler
 from harness.probes.base import Probes
-from harness.spec.wire import Outcome
+from harness.spec.outcome import Outcome
 
 SECONDS, STRETCH_S = 14.0, 0.3
 

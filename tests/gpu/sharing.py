@@ -13,7 +13,8 @@ from harness.evidence.folder import LATENCY, ROUND, read_requests
 from harness.launch.base import Launcher, Terms, run_job
 from harness.launch.process import ProcessLauncher
 from harness.launch.rounds import Start, take_turns
-from harness.spec.wire import Outcome, Trial
+from harness.spec.outcome import Outcome
+from harness.spec.wire import Trial
 
 SECONDS, TURNS_S, REPEATS, SHOWN = 1.0, (0.025, 0.1), 5, 8
 SCENARIO = "interactive"

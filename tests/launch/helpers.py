@@ -13,10 +13,11 @@ from harness.evidence.folder import read_events
 from harness.launch.base import OnPhase, Terms, run_job
 from harness.launch.process import ProcessLauncher
 from harness.scenarios.single_stream import SingleStream
+from harness.spec.outcome import Event, Outcome
 from harness.spec.suite import Candidate, Synthetic
 from harness.spec.target import Limits, Target
 from harness.spec.variant import Variant
-from harness.spec.wire import Event, Job, Outcome, Trial
+from harness.spec.wire import Job, Trial
 
 T = TypeVar("T")
 TIMEOUT_S = 120.0

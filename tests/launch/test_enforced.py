@@ -18,8 +18,9 @@ from harness.launch.limits import Means
 from harness.launch.process import ProcessLauncher
 from harness.launch.rounds import Start
 from harness.pipeline.plan import PERIODS
+from harness.spec.outcome import Outcome, Window
 from harness.spec.target import Limits
-from harness.spec.wire import Outcome, Trial, Window
+from harness.spec.wire import Trial
 
 from .helpers import trial_of
 from .installed import install

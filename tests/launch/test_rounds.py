@@ -22,8 +22,9 @@ from harness.launch.base import OnPhase, Terms
 from harness.launch.lock import machine_lock
 from harness.launch.process import ProcessLauncher
 from harness.launch.rounds import Order, Start, take_turns
+from harness.spec.outcome import Outcome
 from harness.spec.target import Limits
-from harness.spec.wire import Outcome, WarmUpRule
+from harness.spec.wire import WarmUpRule
 
 from .helpers import alive, descendants, gone, trial_of, wait_for
 

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from harness.evidence.folder import read_events
+from harness.spec.outcome import Outcome
 from harness.spec.target import Target
-from harness.spec.wire import Outcome
 
 from .helpers import gone, launched, trial_of
 

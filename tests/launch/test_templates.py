@@ -16,8 +16,9 @@ from harness.evidence.folder import read_events, read_job, set_aside
 from harness.launch.base import Launcher, Terms, run_job
 from harness.launch.process import ProcessLauncher
 from harness.launch.rounds import Start, take_turns
+from harness.spec.outcome import Outcome
 from harness.spec.target import Limits
-from harness.spec.wire import Outcome, Trial
+from harness.spec.wire import Trial
 
 from .helpers import alive, gone, launched, trial_of, wait_for
 from .installed import install

@@ -17,8 +17,9 @@ from harness.launch.rounds import Start, take_turns
 from harness.scenarios.base import MeasuredWindow, Scenario, kind
 from harness.scenarios.open_metrics import read_served
 from harness.scenarios.server import Server
+from harness.spec.outcome import Outcome
 from harness.spec.target import Target
-from harness.spec.wire import Outcome, Trial
+from harness.spec.wire import Trial
 
 from .helpers import gone, launched, trial_of
 

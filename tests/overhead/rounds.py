@@ -27,7 +27,8 @@ from harness.launch.process import ProcessLauncher
 from harness.launch.rounds import Start, take_turns
 from harness.pipeline.plan import Turn, turn
 from harness.spec.arrays import Array, Floats
-from harness.spec.wire import Job, Outcome
+from harness.spec.outcome import Outcome
+from harness.spec.wire import Job
 
 STRETCH_S = 0.06
 _FAST_S = 0.0005

@@ -16,7 +16,8 @@ from harness.launch.job import Ended
 from harness.pipeline.request import Request, open_new
 from harness.pipeline.run import run as run_pipeline
 from harness.selftest.inline import InlineLauncher
-from harness.spec.wire import Launched, Trial
+from harness.spec.outcome import Launched
+from harness.spec.wire import Trial
 
 TARGET = 'description = "anywhere"\nruntime = "fake"\n'
 SUITE = """

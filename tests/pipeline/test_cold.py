@@ -11,7 +11,7 @@ from harness.evidence.folder import PREDICTIONS, read_job, read_outcome
 from harness.evidence.run import cold_folder, read_prepared
 from harness.pipeline.artefacts import cache_folder
 from harness.pipeline.cold import speed_of
-from harness.spec.wire import Memory, Outcome
+from harness.spec.outcome import Memory, Outcome
 
 from .scripted import row, run
 

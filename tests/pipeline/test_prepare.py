@@ -13,13 +13,14 @@ from harness.errors import SpecError
 from harness.evidence.run import Cell, PreparedCell, RunRecord
 from harness.launch.base import PROCESS
 from harness.pipeline.artefacts import cache_folder, cache_key, digest_of
-from harness.pipeline.prepare import Preparation, refuse_unused_options
+from harness.pipeline.prepare import Preparation
+from harness.pipeline.targets import refuse_unused_options
 from harness.selftest.inline import InlineLauncher
 from harness.spec import plugins
+from harness.spec.outcome import Outcome
 from harness.spec.suite import Candidate, Dataset, Parity, Source, Suite
 from harness.spec.target import Target
 from harness.spec.variant import Variant
-from harness.spec.wire import Outcome
 
 ENTRY_POINTS = """[harness.conversions]
 sketch-to-draft = {module}:SketchToDraft

@@ -9,9 +9,9 @@ import numpy as np
 
 from harness.evidence.files import save_array, write_json
 from harness.evidence.run import Prepared, PreparedCell
+from harness.spec.outcome import Launched, Memory
 from harness.spec.policy import Limit, Objective, Policy
 from harness.spec.variant import ParityReport, Variant
-from harness.spec.wire import Launched, Memory
 
 from ..analyse.handwritten import block, cold, run_folder, trial
 

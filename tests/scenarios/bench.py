@@ -14,11 +14,12 @@ from harness.scenarios.base import MeasuredWindow
 from harness.scenarios.open_loop import Threads
 from harness.scenarios.serving import Batching, Stream
 from harness.spec.diagnostics import Diagnostic
+from harness.spec.outcome import Window
 from harness.spec.scenario import Scenario
 from harness.spec.suite import Candidate
 from harness.spec.target import Target
 from harness.spec.variant import Variant
-from harness.spec.wire import Resources, Trial, WarmUpRule, Window
+from harness.spec.wire import Resources, Trial, WarmUpRule
 
 MS = 1_000_000
 

@@ -15,8 +15,8 @@ from harness.evidence.folder import DEVICE, LATENCY, ROUND, START
 from harness.scenarios.base import MeasuredWindow, kind
 from harness.scenarios.offline import Offline
 from harness.scenarios.single_stream import SingleStream
+from harness.spec.outcome import Window
 from harness.spec.scenario import Scenario
-from harness.spec.wire import Window
 
 from .bench import MS, FakeBench
 

@@ -16,9 +16,10 @@ from harness.launch.base import Terms, run_job
 from harness.launch.process import ProcessLauncher
 from harness.selftest.field import MEDIAN_MS, Plan, record_of, run
 from harness.selftest.inline import InlineLauncher
+from harness.spec.outcome import SchedulingCounters
 from harness.spec.target import Target
 from harness.spec.variant import Variant
-from harness.spec.wire import CheckTarget, SchedulingCounters, Trial
+from harness.spec.wire import CheckTarget, Trial
 
 SCRIPT = {"latency_ms": MEDIAN_MS, "sigma": 0.1, "process_spread": 0.02, "drift_amplitude": 0.1, "creep": 1e-5}
 

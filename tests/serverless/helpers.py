@@ -12,10 +12,11 @@ import pytest
 from harness.evidence.files import save_array
 from harness.launch.base import Terms, run_job
 from harness.serverless.launcher import ContainerLauncher, FunctionLauncher
+from harness.spec.outcome import Outcome
 from harness.spec.suite import Candidate
 from harness.spec.target import Lifecycle, Limits, Target
 from harness.spec.variant import Variant
-from harness.spec.wire import ColdStart, Outcome
+from harness.spec.wire import ColdStart
 
 FAKE = "harness.runtimes.fake:FakeRuntime"
 LAUNCHERS = {"function": FunctionLauncher, "container": ContainerLauncher}

@@ -12,7 +12,7 @@ from harness.evidence.run import new_folder
 from harness.launch.base import Terms, run_job
 from harness.launch.process import ProcessLauncher
 from harness.pipeline.artefacts import store
-from harness.spec.wire import Outcome
+from harness.spec.outcome import Outcome
 
 from ..launch.helpers import trial_of
 from .conftest import Disk

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.spec.wire import Outcome
+from harness.spec.outcome import Outcome
 
 from ..launch.helpers import launched, trial_of
 

@@ -11,8 +11,9 @@ import pytest
 from harness.evidence.files import read_arrays
 from harness.evidence.folder import read_outcome
 from harness.runtimes.base import ModelError
+from harness.spec.outcome import Outcome
 from harness.spec.suite import Dataset, Source
-from harness.spec.wire import MakeDataset, Outcome
+from harness.spec.wire import MakeDataset
 from harness.worker.dataset import make_dataset
 from harness.worker.work import do_job
 

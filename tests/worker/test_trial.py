@@ -13,7 +13,8 @@ from harness.evidence.folder import SLICE_COLUMNS, read_requests
 from harness.runtimes.fake import FakeSession
 from harness.scenarios.offline import Offline
 from harness.scenarios.single_stream import SingleStream
-from harness.spec.wire import Outcome, Trial
+from harness.spec.outcome import Outcome
+from harness.spec.wire import Trial
 from harness.worker.calls import slowed
 from harness.worker.work import do_job
 

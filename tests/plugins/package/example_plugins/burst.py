@@ -12,9 +12,9 @@ from harness.evidence.folder import LATENCY, START
 from harness.scenarios.base import NS_PER_MS, Bench, MeasuredWindow, ScenarioMetrics, percentiles
 from harness.scenarios.closed_loop import durations, timed, warm_up
 from harness.spec.metrics import Metric
+from harness.spec.outcome import Window
 from harness.spec.ranges import Count, Positive
 from harness.spec.scenario import Scenario
-from harness.spec.wire import Window
 
 GROUP = "group"
 FIRST = "first_of_burst_ms"
