@@ -9,6 +9,7 @@ import shutil
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import numpy as np
@@ -19,6 +20,8 @@ from harness.pipeline.conclude import conclude, load_ranked
 from harness.report.page.material import gathered
 from harness.report.page.page import SECTIONS
 from harness.report.page.page import page as page_of
+from harness.report.page.ranked import basis
+from harness.score.records import Basis, Measure
 
 from .conftest import HOSTILE, paged
 
@@ -173,3 +176,9 @@ def test_numbers_of_the_table_are_those_of_the_ranking(document, twelve):
     assert msgspec.json.decode(re.search(r'id="names">(.*?)</script>', (twelve / "report.html").read_text())[1]) == [
         f"{row.candidate}@{row.target}" for row in ranking.rows
     ]
+
+
+@pytest.mark.parametrize("kind", get_args(Basis))
+def test_every_number_says_what_it_rests_on(kind):
+    said = basis(Measure(value=1.0, low=0.5, high=2.0, n=1234, trials=5, unit="ms", basis=kind, effective_n=99.0))
+    assert said == "exact, worth 99" if kind == "exact" else any(count in said for count in ("1,234", "5 processes"))

@@ -1,6 +1,7 @@
 """The ranked table: sortable, filterable; each row opens to its reasons and all of its metrics."""
 
 from collections.abc import Mapping, Sequence
+from typing import assert_never
 
 from harness.report import cells
 from harness.report.markup import Html, el, joined
@@ -158,20 +159,30 @@ def _reasons(of: Material, row: Row) -> Html:
     why = bullets(explain(of.ranking, of.ranked.policy, row))
     if not row.metrics:
         return why
-    values = ([short_name(key), cells.value(each), each.unit, _basis(each)] for key, each in row.metrics.items())
+    values = ([short_name(key), cells.value(each), each.unit, basis(each)] for key, each in row.metrics.items())
     metrics = el("details", el("summary", "all metrics"), table(("metric", "value [95 %]", "unit", "from"), values))
     return joined(why, metrics)
 
 
-def _basis(measure: Measure) -> str:
+def basis(measure: Measure) -> str:
     """Say what a number rests on."""
-    n = f"{measure.n:,}"
-    words = {
-        "pooled": f"{n} requests in {measure.trials} trials",
-        "within": f"{n} samples of one trial",
-        "between": f"{measure.trials} process{'' if measure.trials == 1 else 'es'}",
-        "rows": f"{n} dataset rows",
-        "exact": "exact",
-    }
     effective = f", worth {number(measure.effective_n)}" if measure.effective_n else ""
-    return words[measure.basis] + effective
+    return _rests_on(measure) + effective
+
+
+def _rests_on(measure: Measure) -> str:
+    n, processes = f"{measure.n:,}", f"{measure.trials} process{'' if measure.trials == 1 else 'es'}"
+    match measure.basis:
+        case "pooled":
+            return f"{n} requests in {measure.trials} trials"
+        case "within":
+            return f"{n} samples of one trial"
+        case "between":
+            return processes
+        case "simulated":
+            return f"simulated from {n} measured requests in {processes}"
+        case "rows":
+            return f"{n} dataset rows"
+        case "exact":
+            return "exact"
+    assert_never(measure.basis)
