@@ -94,9 +94,14 @@ def estimate(entry: Entry, key: str) -> Estimate | None:
 
 
 def is_thin(measure: Measure, key: str) -> bool:
-    """Whether a percentile has too few requests, or trials, for an upper end even if trials do not differ."""
-    p = LEVELS.get(split_key(key)[1])
-    return p is None or not enough(measure.n, measure.trials, p)
+    """Whether a percentile has too few requests, or trials, for an upper end even if trials do not differ.
+
+    Of a simulated one it is what was measured that counts, as if it had been independent requests.
+    """
+    p, n = LEVELS.get(split_key(key)[1]), measure.n
+    if measure.basis == "simulated" and measure.effective_n is not None:
+        n = math.floor(measure.effective_n)
+    return p is None or not enough(n, measure.trials, p)
 
 
 def why_unknown(entry: Entry, key: str) -> str | None:
