@@ -126,7 +126,7 @@ def test_real_counters_tell_work_from_sleep():
         slices.pause()
     busy, asleep = slices.rows()
     wall = busy[COLUMN["end_ns"]] - busy[COLUMN["begin_ns"]]
-    assert 0 < busy[COLUMN["cpu_ns"]] <= wall
+    assert 0 < busy[COLUMN["cpu_ns"]] <= 1.01 * wall, "two clocks, read one after the other"
     assert busy[COLUMN["cpu_ns"]] > 5 * asleep[COLUMN["cpu_ns"]]
     assert min(busy[COLUMN["delay_ns"]], busy[COLUMN["steal_ns"]]) >= 0
     assert busy[COLUMN["end_ns"]] <= asleep[COLUMN["begin_ns"]]
