@@ -6,10 +6,12 @@ import msgspec
 import pytest
 
 from harness.analyse.comparable import forbidding, said
-from harness.analyse.sides import read_side
+from harness.analyse.sides import read_side, without_seconds
 from harness.errors import EvidenceError
 from harness.evidence.files import read_json, write_json
 from harness.evidence.run import Prepared, PreparedCell, RunRecord
+from harness.scenarios.fleet import Users
+from harness.scenarios.single_stream import SingleStream
 from harness.spec.outcome import Launched, ProbeRecord
 from harness.spec.variant import Variant
 from harness.spec.wire import Resources
@@ -101,3 +103,9 @@ def test_other_targets_and_variants_are_said(tmp_path):
 def test_a_run_without_a_measured_row_is_no_side(tmp_path):
     with pytest.raises(EvidenceError, match=r"no row was measured.*--resume"):
         read_side(run_folder(tmp_path, "a"))
+
+
+def test_the_length_of_a_scenario_does_not_matter_and_all_else_of_it_does():
+    assert without_seconds(SingleStream(name="a", seconds=1.0)) == without_seconds(SingleStream(name="a", seconds=9.0))
+    assert without_seconds(SingleStream(name="a")) != without_seconds(SingleStream(name="a", max_samples=3))
+    assert without_seconds(Users(rate_per_s=1.0)) != without_seconds(Users(rate_per_s=2.0)), "it has no length"
