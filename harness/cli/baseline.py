@@ -18,7 +18,10 @@ def baseline(
     why: Annotated[str, typer.Option("--why", help="Why the baseline is set anew; kept with it.")] = "",
     out: Out = RESULTS,
 ) -> None:
-    """Keep runs of a suite as its baseline, in place of the one before. Three at least tell how runs differ."""
+    """Keep runs of a suite as its baseline.
+
+    They take the place of the one before. Three at least tell how runs differ.
+    """
     from harness.evidence.baseline import folder_of, set_baseline
     from harness.evidence.run import find
 

@@ -61,9 +61,10 @@ def compare(
     summary: Annotated[Path | None, typer.Option("--summary", help="Also write the Markdown here.")] = None,
     out: Out = RESULTS,
 ) -> None:
-    """Compare a run with one or more of its base: better, worse, the same, or ambiguous, for every metric of every row.
+    """Compare runs: what became better or worse.
 
-    With one run that measured suspects again, its pairs are judged. compare.json and compare.md are kept in the run.
+    Every metric of every row is better, worse, the same, or ambiguous. With one run that measured suspects again, its
+    pairs are judged. compare.json and compare.md are kept in the run.
     """
     from harness.evidence.run import find
     from harness.pipeline.again import BLOCKS, Terms

@@ -15,7 +15,7 @@ def history(
     plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE.svg", help="Also draw them into a file.")] = None,
     out: Out = RESULTS,
 ) -> None:
-    """Show how rows did over all runs, and where their level shifted."""
+    """Show trends over all runs, and where levels shifted."""
     from harness.analyse.history import history as read_history
     from harness.cli.compare import known_metrics
     from harness.errors import SpecError

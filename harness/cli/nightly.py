@@ -27,9 +27,10 @@ def nightly(
     force: Annotated[bool, typer.Option("--force", help="Compare although hosts, limits or suites differ.")] = False,
     out: Out = RESULTS,
 ) -> None:
-    """Measure a suite, compare it with its baseline, and measure again what is suspect, side by side with the base.
+    """Measure a suite and compare it with its baseline.
 
-    Exits with 4 on a confirmed regression or a row that fails now; with 5 where a row failed in the baseline, too.
+    What is suspect is measured again, side by side with the base. Exits with 4 on a confirmed regression or a row that
+    fails now; with 5 where a row failed in the baseline, too.
     """
     from harness.cli.compare import compared, finish_comparison, fraction
     from harness.cli.run import measured
