@@ -14,7 +14,7 @@ import msgspec
 from harness.analyse.reader import RunReader, open_run
 from harness.errors import HarnessError, SpecError
 from harness.evidence.baseline import keep
-from harness.evidence.files import cannot_write, read_json, write_json
+from harness.evidence.files import cannot_write, write_json
 from harness.evidence.run import read_run
 from harness.evidence.sums import write_sums
 from harness.pipeline.compare import Asked, compare, read_sides
@@ -179,8 +179,3 @@ def _summary(part: Part) -> SuiteRelease:
         regressions=None if part.comparison is None else len(part.comparison.regressions),
         not_compared=part.why,
     )
-
-
-def read_release(folder: Path) -> ReleaseRecord:
-    """Read a release's record. Raises EvidenceError if it is damaged."""
-    return read_json(folder / FILE, ReleaseRecord)
