@@ -57,7 +57,7 @@ class OnnxSession:
         self.scope = nullcontext
         if target is not None and target.options.get("inputs") == "resident":
             binder = onnx_cuda.Binder(session, self.outputs, target.device)
-            self.place, self.infer = binder.place, binder.infer
+            self.place, self.infer, self.connect = binder.place, binder.infer, binder.connect
         self.hints = partial(_hints, path, {tensor.name: len(tensor.shape) for tensor in self.inputs})
 
 
@@ -109,14 +109,14 @@ class OnnxRuntime:
         import onnxruntime as ort
 
         path, settings = local_path(variant), self._settings(target, threads)
-        cuda = target.device != "cpu"
-        wanted = onnx_cuda.providers(target) if cuda else ["CPUExecutionProvider"]
+        cuda, wanted = target.device != "cpu", list[Any](["CPUExecutionProvider"])
+        if cuda:
+            onnx_cuda.preload(target)
+            wanted = onnx_cuda.providers(target, variant)
         with model_errors(f"onnxruntime cannot load {path.name}", first_line):
             session = ort.InferenceSession(str(path), settings, providers=wanted)
         if cuda and session.get_providers()[0] == "CPUExecutionProvider":
-            raise ModelError(
-                f"onnxruntime took the CPU in place of {target.device}: its libraries are missing or others"
-            )
+            raise ModelError(f"onnxruntime took the CPU in place of {target.device}: worker.log says why")
         return OnnxSession(session, path, target)
 
     def _settings(self, target: Target, threads: int) -> Any:
