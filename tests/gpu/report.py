@@ -28,6 +28,7 @@ FIGURES = {
     "sharing": "sharing:sharing",
     "watched": "whole:watched_energy",
     "run": "whole:ranked",
+    "serving": "serving:serving",
 }
 """Where each group of figures is measured: module and function, imported when it is its turn."""
 

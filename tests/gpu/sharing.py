@@ -9,7 +9,7 @@ import numpy as np
 from cases import target, trial
 from figure import Figure, median
 
-from harness.evidence.folder import LATENCY, ROUND, read_requests
+from harness.evidence.folder import DEVICE, LATENCY, ROUND, read_requests
 from harness.launch.base import Launcher, Terms, run_job
 from harness.launch.process import ProcessLauncher
 from harness.launch.rounds import Start, take_turns
@@ -46,14 +46,14 @@ def _forked(launcher: Launcher, folder: Path, number: int) -> Outcome:
 
 
 def _levels(launcher: Launcher, folder: Path, fresh: bool) -> list[Figure]:
-    alone: dict[str, list[float]] = {name: [] for name in CELLS}
+    alone: dict[str, list[Path]] = {name: [] for name in CELLS}
     together: dict[tuple[str, float], list[Path]] = {(name, turn_s): [] for name in CELLS for turn_s in TURNS_S}
     for repeat in range(REPEATS):
         for name in CELLS:
             own = _new(folder, f"alone-{name}-{repeat}")
             outcome = run_job(launcher, own, _job(name, fresh), Terms(folder))
             assert outcome.status == "ok", outcome.message
-            alone[name].append(float(np.median(read_requests(own, SCENARIO))))
+            alone[name].append(own)
         for turn_s in TURNS_S:
             for name, own in _in_rounds(launcher, folder / f"rounds-{turn_s}-{repeat}", turn_s, fresh).items():
                 together[name, turn_s].append(own)
@@ -68,18 +68,27 @@ def _in_rounds(launcher: Launcher, folder: Path, turn_s: float, fresh: bool) -> 
     return {name: start.folder for name, start in zip(CELLS, starts, strict=True)}
 
 
-def _level(name: str, turn_s: float, folders: Sequence[Path], alone: Sequence[float]) -> Figure:
-    """Return p50 in rounds ÷ p50 alone, process by process; the note has medians by the place of a request in its turn.
+def _level(name: str, turn_s: float, folders: Sequence[Path], alone: Sequence[Path]) -> Figure:
+    """Return p50 in rounds ÷ p50 alone, process by process.
 
-    Places are compared within turns that have as many requests: a turn in a slow moment has fewer.
+    The note has the same of the times on the device, which tells the device's part from the host's, and medians by the
+    place of a request in its turn. Places are compared within turns that have as many requests: a turn in a slow moment
+    has fewer.
     """
+    levels = [_p50_ms(own, LATENCY) for own in alone]
+    ratios = [_p50_ms(own, LATENCY) / level for own, level in zip(folders, levels, strict=True)]
+    device = [_p50_ms(own, DEVICE) / _p50_ms(by, DEVICE) for own, by in zip(folders, alone, strict=True)]
     arrays = [(read_requests(each, SCENARIO, LATENCY), read_requests(each, SCENARIO, ROUND)) for each in folders]
-    ratios = [float(np.median(latency)) / level for (latency, _), level in zip(arrays, alone, strict=True)]
     turns = [turn / np.median(turn) for each in arrays for turn in _turns(*each) if len(turn) >= SHOWN]
     by_place = np.median([turn[:SHOWN] for turn in turns], axis=0) if turns else np.zeros(0)
-    said = f"alone {', '.join(f'{each / 1e6:.3f}' for each in alone)} ms; by place in the turn: "
+    said = f"alone {', '.join(f'{each:.3f}' for each in levels)} ms; on the device the ratio is "
+    said += f"{', '.join(f'{each:.3f}' for each in device)}; by place in the turn: "
     said += " ".join(f"{each:.3f}" for each in by_place) or "turns are too short"
     return median(f"p50 in rounds of {turn_s * 1e3:g} ms ÷ alone, {name}", ratios, 0.98, 1.02, note=said)
+
+
+def _p50_ms(folder: Path, array: str) -> float:
+    return float(np.median(read_requests(folder, SCENARIO, array))) / 1e6
 
 
 def _turns(latency: np.ndarray, number: np.ndarray) -> list[np.ndarray]:

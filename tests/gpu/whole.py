@@ -61,16 +61,16 @@ def ranked(folder: Path, out: Path, budget_s: float = 40.0) -> list[Figure]:
     """Run the suite `vision` with a part of its budget on a CPU target and GPU targets."""
     done = finished("vision", folder, budget_s, ["cpu-torch", "cuda-torch-fp16", "cuda-torch-graph"])
     placed = sum(row.place is not None for row in done.ranking.rows)
-    _keep(done, out / "vision")
+    keep(done, out / "vision")
     count = len(done.ranking.rows)
-    return [Figure("rows of the suite vision with a place", placed, "", count, count, count, note=_said(done.ranking))]
+    return [Figure("rows of the suite vision with a place", placed, "", count, count, count, note=said(done.ranking))]
 
 
 def watched_energy(folder: Path, out: Path) -> list[Figure]:
     """Run one network under a policy on energy: its cold trials last long enough for the counter."""
     (folder / "energy.toml").write_text(ENERGY_SUITE)
     done = finished(str(folder / "energy.toml"), folder, None)
-    _keep(done, out / "energy")
+    keep(done, out / "energy")
     figures = []
     for cell in done.reader.cells:
         for cold in done.reader.cold(cell.name):
@@ -82,29 +82,30 @@ def watched_energy(folder: Path, out: Path) -> list[Figure]:
             value = float("nan") if found is None else found.millijoules
             n = 0 if found is None else found.inferences
             figures.append(Figure(f"energy, {cell.name} {cold.folder.name}", value, "mJ", n, 0.1, 10_000, note=said))
-    figures[-1] = figures[-1]._replace(note=figures[-1].note + "\n" + _said(done.ranking))
+    figures[-1] = figures[-1]._replace(note=figures[-1].note + "\n" + said(done.ranking))
     return figures
 
 
-def _row(row: Row) -> str:
+def _row(row: Row, keys: Sequence[str]) -> str:
     """Describe a row: its status and its numbers."""
     shown = [f"{row.candidate}@{row.target}: {row.status}"]
-    for key in KEYS:
+    for key in keys:
         if (measure := row.metrics.get(key)) is not None:
             low, high = ("?" if end is None else f"{end:.4g}" for end in (measure.low, measure.high))
             shown.append(f"{key} {measure.value:.4g} [{low}, {high}] n={measure.n:,}")
     return "  ".join(shown)
 
 
-def _said(ranking: Ranking) -> str:
+def said(ranking: Ranking, keys: Sequence[str] = KEYS) -> str:
+    """Describe a ranking: its rows with these numbers, why they stand there, its notes."""
     lines = []
     for row in ranking.rows:
         why = "; ".join(reason.message.splitlines()[0][:200] for reason in row.reasons[:3] if reason.message)
-        lines.append(f"{row.place} {_row(row)}\n    {why}")
+        lines.append(f"{row.place} {_row(row, keys)}\n    {why}")
     return "\n".join([*lines, *(f"· {note.message[:220]}" for note in ranking.notes)])
 
 
-def _keep(done: Done, out: Path) -> None:
+def keep(done: Done, out: Path) -> None:
     """Keep the records of one cold trial on the GPU, what NVML saw beside it, and the table."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "ranking.json").write_bytes(msgspec.json.format(msgspec.json.encode(done.ranking), indent=1))
