@@ -3,6 +3,7 @@
 from collections.abc import Sequence, Set
 from typing import NamedTuple
 
+import msgspec
 from rich import box
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
@@ -16,6 +17,7 @@ from harness.score.words import listed, short_name, text_of
 from harness.spec.policy import Policy, keys_of
 
 _STYLES = {"failed": "red", "skipped": "bright_black"}
+_BELOW = tuple(_STYLES)
 _BEST = "bold white on grey23"  # the rows that may be the best, as one set; legible on light and dark terminals
 _GAP = 3
 _WHY = 32
@@ -37,10 +39,12 @@ class _Column(NamedTuple):
 
 
 def ranked_table(ranking: Ranking, policy: Policy, title: str = "", width: int = 120) -> RenderableType:
-    """Return the table and its notes for a terminal of `width` characters.
+    """Return the table and its notes for a terminal of `width` characters; rows without results are listed below.
 
     Metrics that do not fit are omitted, from the right, and named in a note; so is the last column, `why`.
     """
+    below = [row for row in ranking.rows if row.status in _BELOW]
+    ranking = msgspec.structs.replace(ranking, rows=tuple(row for row in ranking.rows if row.status not in _BELOW))
     rows = ranking.rows
     narrow = width < _NARROW
     fixed = _fixed(ranking, narrow)
@@ -53,7 +57,22 @@ def ranked_table(ranking: Ranking, policy: Policy, title: str = "", width: int =
     legend = [_LEGEND] if cells.places(ranking) > 1 else []
     omitted = [*(cells.ESTIMATES if narrow else ()), *map(short_name, left_out), *([] if why else ["the reasons"])]
     notes = [*legend, *map(text_of, ranking.notes), *_left_out(omitted)]
-    return Group(_table(shown, rows, title), *(Text(f"· {note}", style="dim") for note in notes))
+    table: RenderableType = _table(shown, rows, title) if rows else Text(title, style="italic")
+    listing: list[RenderableType] = [_listing(below), Text()] if below else []
+    return Group(table, *listing, *(Text(f"· {note}", style="dim") for note in notes))
+
+
+def _listing(rows: Sequence[Row]) -> Table:
+    """Name rows without results, with the reason; those of one target with the same reason together."""
+    groups: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.target, cells.status(row), cells.why(row)), []).append(row)
+    table = Table.grid(padding=(0, 2, 0, 1))
+    for (target, status, why), those in groups.items():
+        names = ", ".join(row.candidate for row in those)
+        style = _STYLES[those[0].status]
+        table.add_row(escape(status), Text(f"{names} on {target}\n{why}".rstrip(), overflow="fold"), style=style)
+    return table
 
 
 def _fixed(ranking: Ranking, narrow: bool) -> list[_Column]:
@@ -102,7 +121,7 @@ def _table(columns: Sequence[_Column], rows: Sequence[Row], title: str) -> Table
         table.add_column(column.heading, justify="right" if column.right else "left", no_wrap=not last, overflow="fold")
     ranked = sum(row.place is not None for row in rows)
     for index, row in enumerate(rows):
-        style = _BEST if row.may_be_best else "" if row.place else _STYLES.get(row.status, "yellow")
+        style = _BEST if row.may_be_best else "" if row.place else "yellow"
         table.add_row(*(escape(column.texts[index]) for column in columns), style=style)
         if index + 1 == ranked < len(rows):
             table.add_section()

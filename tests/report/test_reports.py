@@ -205,6 +205,24 @@ def test_a_narrow_terminal_keeps_place_ranks_status_and_the_first_metric(ranked,
     assert "not shown" not in printed(ranked.ranking, ranked.policy, 200)
 
 
+@pytest.mark.parametrize("width", [60, 130])
+def test_rows_without_results_are_named_below_with_their_reason_at_any_width(ranked, width):
+    *rest, absent = ranked.ranking.rows
+    alike = msgspec.structs.replace(absent, candidate="absent-too")
+    text = printed(with_rows(ranked, *rest, absent, alike).ranking, ranked.policy, width)
+    words = " ".join(text.split())
+    assert f"skipped absent, absent-too on {absent.target} {absent.reasons[0].message}" in words
+    assert words.count(absent.reasons[0].message) == 1
+    assert all(row.reasons[0].message.splitlines()[0] in words for row in rest if row.status == "failed")
+
+
+def test_a_run_in_which_nothing_worked_says_why(ranked):
+    failed = ranked.ranking.rows[2:]
+    text = printed(with_rows(ranked, *failed).ranking, ranked.policy, 100)
+    assert "title" in text and "could be" not in text
+    assert all(row.candidate in text for row in failed)
+
+
 def test_long_names_are_folded_not_cut(ranked):
     name = "a-sentence-encoder-with-a-very-long-descriptive-name-and-version-2.13.0"
     rows = (msgspec.structs.replace(ranked.ranking.rows[0], candidate=name), *ranked.ranking.rows[1:])
