@@ -4,7 +4,16 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from harness.score.estimate import Estimate, degrees, saturation, standard_error, t_cdf, variances, why_unknown
+from harness.score.estimate import (
+    Estimate,
+    degrees,
+    saturated,
+    saturation,
+    standard_error,
+    t_cdf,
+    variances,
+    why_unknown,
+)
 from harness.score.records import Entry, Measure, More
 from harness.score.settle import to_bound, to_judge
 from harness.score.words import against, amount, chance, needs, short_name
@@ -97,7 +106,7 @@ def _unknown(check: LimitsCheck, entry: Entry, key: str, policy: Policy) -> Limi
     unknown = why_unknown(entry, key) or ""
     if saturation(entry, key) is not None:
         return check._replace(reasons=(*check.reasons, diagnostic("limit_broken", unknown, metric=key)))
-    if policy.missing == "ignore":
+    if policy.missing == "ignore" and saturated(entry, key) is None:
         remark = diagnostic("limit_unchecked", f"{unknown}: its limit was not checked", metric=key)
         return check._replace(remarks=(*check.remarks, remark))
     reason = diagnostic("metric_unknown", f"{unknown}, and there is a limit on it", metric=key)
