@@ -141,9 +141,9 @@ def chance(p: float | None) -> str:
 
 def percent(fraction: float) -> str:
     """Write a fraction as a whole percentage; `0 %` and `100 %` only where they are exact."""
-    if 0 < fraction < 0.005:
+    if 0 < fraction <= 0.005:
         return "<1 %"
-    if 0.995 < fraction < 1:
+    if 0.995 <= fraction < 1:
         return ">99 %"
     return f"{fraction:.0%}".replace("%", " %")
 
