@@ -180,7 +180,7 @@ def _statuses(rows: Sequence[Row]) -> str:
 def _robustness(placed: Sequence[Row]) -> list[Diagnostic]:
     """Say whether the first place depends on the weights; nothing with one row or one objective."""
     first = placed[0]
-    several = first.central_weights is None or len(first.central_weights) > 1
+    several = any(len(row.central_weights) > 1 for row in placed if row.central_weights is not None)
     unknown = any(row.may_be_best and row.acceptability is None for row in placed)
     if len(placed) < 2 or unknown or first.acceptability is None or not several:
         return []

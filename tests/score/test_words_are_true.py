@@ -176,3 +176,18 @@ def test_a_percentile_without_an_upper_end_for_saturation_is_undecided(make):
 def test_when_a_latency_is_certain_to_have_no_bound(make, key, affected, trials, certain):
     entry = make.entry("a", diagnostics=(saturated(affected, trials),))
     assert (saturation(entry, key) is not None) is certain
+
+
+def test_one_objective_has_no_weights_to_speak_of(make):
+    """The first row is never first by its draws: the race told it to be, over a row that left early with luck."""
+    lucky = make.entry("a", {P99: (1.0, 1.01, 0.99)}, status="dropped", beaten_by="b@cpu")
+    made = ranked([lucky, make.entry("b", {P99: (3.0, 3.01, 2.99)})], SPEED)
+    assert made.rows[0].candidate == "b" and made.rows[0].acceptability[0] == 0.0
+    assert not {"weights_matter", "weights_robust"} & {note.code for note in made.notes}
+
+
+@pytest.mark.parametrize(("value", "side"), [(0.92, "at least 0.9 ms"), (1.08, "at most 1.1 ms")])
+def test_of_two_bounds_the_nearer_one_is_asked_about(make, value, side):
+    policy = msgspec.structs.replace(SPEED, limits={P99: Limit(min=0.9, max=1.1)})
+    said = lines([make.entry("a", {P99: (0.9 * value, value, value / 0.9)})], policy)
+    assert any(f"may be {side} or not" in line for line in said)
