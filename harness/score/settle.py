@@ -97,8 +97,6 @@ def to_judge(found: Estimate, measure: Measure, key: str, limit: Limit, confiden
         return More(starts=_rows_to_judge(distance, own, measure.trials, confidence))
     if found.rows.size:
         return More(rows=_rows_to_judge(distance, rows + own, measure.n, confidence))
-    if by_blocks == 0.0:
-        return More()
     blocks = int(found.ran.sum())
     wanted = blocks_to_settle(distance, Gap(by_blocks, rows + own, df), 1.0 - confidence, blocks)
     return More() if wanted is None else _more(measure, key, wanted - blocks)

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from harness.score.estimate import saturation
+from harness.score.estimate import estimate, saturation
 from harness.score.explain import explain
 from harness.score.rank import rank
 from harness.score.records import Measure
@@ -191,3 +191,22 @@ def test_of_two_bounds_the_nearer_one_is_asked_about(make, value, side):
     policy = msgspec.structs.replace(SPEED, limits={P99: Limit(min=0.9, max=1.1)})
     said = lines([make.entry("a", {P99: (0.9 * value, value, value / 0.9)})], policy)
     assert any(f"may be {side} or not" in line for line in said)
+
+
+def test_a_gap_within_the_noise_of_dataset_rows_is_said_to_need_more_of_them(make):
+    """Scores differ by the accuracy of 300 rows alone, by 0.04 ± 0.05: no block tells more of it."""
+    accuracy = Policy(objectives={P99: FAST, "accuracy": Objective(weight=9, target=1.0, limit=0.5)})
+    a = make.entry("a", {P99: (1.0, 1.01, 0.99)}, correct=make.right(300, range(0, 6)))
+    b = make.entry("b", {P99: (1.0, 1.01, 0.99)}, correct=make.right(300, range(100, 112)))
+    first, second = ranked([a, b], accuracy).rows
+    assert [each.data["winner"] for each in second.reasons if each.code == "dataset_limited"] == ["a@cpu"]
+    assert not [each for each in first.reasons if each.code == "dataset_limited"]
+
+
+def test_draws_for_comparisons_have_the_spread_of_the_trials(make):
+    """Wherever their mean is from the value: Σ load² is s²/k."""
+    logs = np.log([1.0, 1.2, 1.1])
+    measure = pooled(1.5, 1.0, 2.0, n=3000, trials=3)
+    entry = make.entry("a", {P99: (1.0, 1.2, 1.1)}, metrics={P99: measure}, loads={P99: (0.1, 0.1, 0.1)})
+    loads = estimate(entry, P99).paired.blocks
+    assert float(loads @ loads) == pytest.approx(float(logs.var(ddof=1)) / 3)
