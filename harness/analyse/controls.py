@@ -75,7 +75,8 @@ def _twin(effect: float, p: float, blocks: int) -> Diagnostic:
 
 def _slower(effect: float, p: float, blocks: int) -> Diagnostic:
     data: dict[str, Any] = {"ratio": math.exp(effect), "p": p, "blocks": blocks}
-    seen = f"the leader with at least 5 % more work came out at {math.exp(effect):.3f} (p = {p:.2g}, {blocks} blocks)"
+    seen = f"the leader with at least 5 % more work came out at {math.exp(effect):.3f} of its median"
+    seen += f" (p = {p:.2g}, {blocks} blocks)"
     if p < ALPHA and effect > 0:
         return diagnostic("control_passed", f"{seen}: told apart, as is right", **data)
     return diagnostic("control_missed", f"{seen}: not told apart: 5 % was below what this host lets be seen", **data)

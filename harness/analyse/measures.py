@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from harness.analyse.requests import pooled
+from harness.analyse.saturated import with_saturated
 from harness.analyse.trials import TrialMetrics
 from harness.evidence.folder import DEVICE, LATENCY
 from harness.score.records import Measure
@@ -27,7 +28,10 @@ class Measured(NamedTuple):
 
 
 def measured(trials: Sequence[TrialMetrics]) -> Measured:
-    """Measure what the trials tell of their windows; a metric that some trial lacks is not known."""
+    """Measure what the trials tell of their windows; a metric that some trial lacks is not known.
+
+    Of an open loop that some trials could not keep up with, percentiles are (`with_saturated`), without loads.
+    """
     keys = [key for key in trials[0].values if all(key in trial.values for trial in trials)]
     quantiles = percentiles(trials, [key for key in keys if all(key in trial.timed for trial in trials)])
     by_block = {key: {trial.block: trial.values[key] for trial in trials} for key in keys}
@@ -38,6 +42,8 @@ def measured(trials: Sequence[TrialMetrics]) -> Measured:
         else over_processes(key, list(by_block[key].values()), counts[key])
         for key in keys
     }
+    for key, (measure, values) in with_saturated(trials).items():
+        metrics[key], by_block[key] = measure, values
     return Measured(
         bracketed(metrics, trials),
         {key: padded(values) for key, values in by_block.items()},

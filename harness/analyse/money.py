@@ -108,8 +108,10 @@ def _by_use(cell: Cell, price: UsagePrice, trials: Sequence[TrialMetrics]) -> Co
 
 
 def _usd_warm(price: UsagePrice, size: Size, trial: TrialMetrics) -> float:
+    """Price the requests of the first window; in an open loop, without the time that they waited for a server."""
     window = trial.outcome.windows[0]
-    billed_s = rounded_up(trial.requests(window.name) / 1e9, price.round_ms)
+    own = None if window.open_loop is None else trial.service(window.scenario)
+    billed_s = rounded_up((trial.requests(window.name) if own is None else own) / 1e9, price.round_ms)
     use = Use(MONTH_S, len(billed_s), float(billed_s.sum()))
     return per_million(msgspec.structs.replace(price, free_tier=False), size, use) / window.batch_size
 

@@ -44,10 +44,6 @@ def notes_of(reader: RunReader, race: RaceRecord, policy: Policy | None) -> list
     if reader.record.synthetic_policy and policy is None:
         text = "no suite was given: only speed is judged; write a suite with `harness init` for more"
         notes.append(diagnostic("no_suite", text))
-    fraction = _shortest_window(reader)
-    if fraction < 0.995:
-        text = f"windows were shortened, to {fraction:.0%} of the suite's seconds at the least, to keep to its budget"
-        notes.append(diagnostic("windows_shortened", text, fraction=fraction))
     if policy is not None and race.drops:
         names = [drop.cell for drop in race.drops]
         text = (
@@ -57,7 +53,14 @@ def notes_of(reader: RunReader, race: RaceRecord, policy: Policy | None) -> list
     asked = energy_unknown(reader, policy or reader.record.suite.policy)
     own = [*_limits(reader), *_not_emulated(reader), *asked, *_money(reader), *_host(reader), *_exclusive(reader)]
     own += [*_users(reader), *traffic_notes(reader), *_instructions(reader)]
-    return [*notes, *race.notes, *own, *reader.notes()]
+    return [*notes, *race.notes, *_shortened(reader), *own, *reader.notes()]
+
+
+def _shortened(reader: RunReader) -> list[Diagnostic]:
+    """Say how short windows became; why they had to is said before, in the race's own notes."""
+    fraction = _shortest_window(reader)
+    text = f"the shortest windows had {fraction:.0%} of the suite's seconds, to keep to its budget"
+    return [diagnostic("windows_shortened", text, fraction=fraction)] if fraction < 0.995 else []
 
 
 def _limits(reader: RunReader) -> list[Diagnostic]:

@@ -201,5 +201,5 @@ def _blocks_to_settle(index: int, value: float, gap: Gap, found: Comparison, row
 
 def blocks_of(row: Assessed) -> int:
     """Count the blocks of a row: the fewest of any of the policy's metrics that has trials, else 0."""
-    ran = [int(each.df) + 1 for each in row.estimates.values() if each is not None and each.blocks.size]
+    ran = [int(each.ran.sum()) for each in row.estimates.values() if each is not None and each.blocks.size]
     return min(ran, default=0)

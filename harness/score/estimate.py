@@ -21,6 +21,7 @@ from harness.spec.metrics import LEVELS, lookup, split_key
 from harness.stats.pooled import enough
 
 _NONE: Floats = np.zeros(0)
+_SURE = 0.01  # below the usual 5 %, because a race looks again after each block
 _PSEUDO = 4  # pseudo-rows of Agresti & Coull, Approximate is better than "exact" (1998)
 
 
@@ -31,8 +32,9 @@ class Estimate(NamedTuple):
     has how far each block's trial is from the value, NaN where the cell did not run: what comparisons are made from;
     `rows` one per dataset row (after three pseudo-rows); `own` is the load of a source of its own, known by
     `own_key`, with `own_df`. `certain` is False where the spread is not known, as with one trial. `bounded` is False
-    where the value has no upper end; it is `thin` if that is for want of requests: nothing is then known of the upper
-    side, and the loads are those of the lower one. Else trials differ, and what they share cancels in comparisons.
+    where the value has no upper end; it is `thin` if that is for want of requests, or because some trials could not
+    keep up with their load: nothing is then known of the upper side, and the loads are those of the lower one. Else
+    trials differ, and what they share cancels in comparisons.
     """
 
     value: float
@@ -83,7 +85,7 @@ def estimate(entry: Entry, key: str) -> Estimate | None:
     if measure.basis == "exact":
         return Estimate(measure.value, log)
     bounded = measure.high is not None
-    thin = not bounded and is_thin(measure, key)
+    thin = not bounded and (is_thin(measure, key) or saturated(entry, key) is not None)
     if measure.basis == "pooled" and key in entry.loads and (bounded or thin or ran.size < 2):
         return _from_loads(measure, entry.loads[key], trials)._replace(bounded=bounded, thin=thin)
     if ran.size >= 2 and measure.basis != "rows":
@@ -107,16 +109,35 @@ def is_thin(measure: Measure, key: str) -> bool:
 def why_unknown(entry: Entry, key: str) -> str | None:
     """Say that a metric is not known; None when it is, though perhaps not bounded."""
     measure = entry.metrics.get(key)
-    if measure is None or not math.isfinite(measure.value):
-        found = saturation(entry, key)
-        return f"{short_name(key)} has no bound: {found.message}" if found else f"{short_name(key)} is not known"
-    return None
+    if measure is not None and math.isfinite(measure.value):
+        return None
+    found = saturated(entry, key)
+    if found is None:
+        return f"{short_name(key)} is not known"
+    so_far = "" if saturation(entry, key) else " so far"
+    return f"{short_name(key)} has no bound{so_far}: {found.message}"
 
 
-def saturation(entry: Entry, key: str) -> Diagnostic | None:
-    """Return what says that a latency is not known because it has no bound: more was offered than could be served."""
+def saturation(entry: Entry, key: str, level: float = _SURE) -> Diagnostic | None:
+    """Return what says that a latency certainly has no bound: more was offered than could be served.
+
+    It is certain where no trial of two or more kept up; else where a share of saturated trials within what the
+    percentile leaves above it would show as many of them with a probability below `level` (binomial). One trial alone
+    is never enough: a host may have been slow for so long.
+    """
+    found = None if key in entry.metrics else saturated(entry, key)
+    if found is None:
+        return None
+    affected, trials = (int(str(found.data.get(name, 1))) for name in ("affected", "trials"))
+    beyond = 1.0 - LEVELS.get(split_key(key)[1], 1.0)
+    likely = float(special.bdtrc(affected - 1, trials, beyond))
+    return found if affected >= 2 and (affected == trials or likely < level) else None
+
+
+def saturated(entry: Entry, key: str) -> Diagnostic | None:
+    """Return what says that in some trials more was offered than could be served, if `key` is a latency of these."""
     name = split_key(key)[1]
-    if not name.startswith("latency_") or key in entry.metrics:
+    if not name.startswith("latency_"):
         return None
     said = (each for each in entry.diagnostics if each.code == "saturated")
     return next((each for each in said if each.data.get("prefix") == key.removesuffix(name)), None)

@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from harness.score.assess import ONE_TRIAL
 from harness.score.compare import beyond_margin, tie_margin
 from harness.score.records import Ranking, Row
 from harness.score.weights import single_log_metric, weighting_of
-from harness.score.words import amount, chance, listed, measured, name_of, percent, short_name, text_of
+from harness.score.words import against, amount, chance, listed, measured, name_of, percent, short_name, text_of
 from harness.spec.policy import Policy
 
 
@@ -51,16 +50,16 @@ def _limit(row: Row, policy: Policy, key: str) -> list[str]:
         if bound is None:
             continue
         short, p = (measure.value - bound) * sign, row.limits.get(key)
-        state = _state(p, policy)
-        found = f"{state} ({chance(p)}), {measured(measure, key)}, {_distance(short, bound, key)}"
-        lines.append(f"limit {short_name(key)} {wish} {amount(bound, key)}: {found}")
+        state, (value, end) = _state(row, p, policy, key), against(measure, bound, key)
+        found = f"{state} ({chance(p)}), {value}, {_distance(short, bound, key)}"
+        lines.append(f"limit {short_name(key)} {wish} {end}: {found}")
     return lines
 
 
-def _state(p: float | None, policy: Policy) -> str:
-    if p is None or 1.0 - policy.confidence <= p < policy.confidence:
-        return "undecided"
-    return "holds" if p >= policy.confidence else "broken"
+def _state(row: Row, p: float | None, policy: Policy, key: str) -> str:
+    if any(reason.code == "limit_broken" and reason.data.get("metric") == key for reason in row.reasons):
+        return "broken"
+    return "holds" if p is not None and p >= policy.confidence else "undecided"
 
 
 def _distance(short: float, bound: float, key: str) -> str:
@@ -93,7 +92,7 @@ def _against_first(row: Row, first: Row | None, policy: Policy) -> list[str]:
         return []
     ahead = f"score {_signed(row.gap, 3)}{_ends(row.gap_low, row.gap_high)} to {name_of(first)}"
     if row.gap_high is None:
-        return [f"{ahead}: {ONE_TRIAL}"]
+        return [f"{ahead}: its uncertainty is not known, because they share fewer than two blocks"]
     if name_of(first) not in not_told_apart(row):
         return [f"{ahead}: told apart"]
     if _within_margin(row, first, policy):

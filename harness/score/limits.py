@@ -4,7 +4,16 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from harness.score.estimate import Estimate, degrees, saturation, standard_error, t_cdf, variances, why_unknown
+from harness.score.estimate import (
+    Estimate,
+    degrees,
+    saturated,
+    saturation,
+    standard_error,
+    t_cdf,
+    variances,
+    why_unknown,
+)
 from harness.score.records import Entry, Measure, More
 from harness.score.settle import to_bound, to_judge
 from harness.score.words import against, amount, chance, needs, short_name
@@ -43,10 +52,11 @@ def check_limits(entry: Entry, estimates: Mapping[str, Estimate | None], policy:
         if found is None:
             check = _unknown(check, entry, key, policy)
             continue
-        if found.certain and (limit.max is None or not found.thin):
+        broken = certainly_broken(found, limit, 1.0 - policy.confidence)
+        if broken or (found.certain and (limit.max is None or not found.thin)):
             check.probabilities[key] = probability(found, limit)
         p = check.probabilities.get(key)
-        if certainly_broken(found, limit, 1.0 - policy.confidence):
+        if broken:
             reason = _broken(entry.metrics[key], limit, key, probability(found, limit))
             check = check._replace(reasons=(*check.reasons, reason))
         elif p is None or p < policy.confidence:
@@ -56,10 +66,18 @@ def check_limits(entry: Entry, estimates: Mapping[str, Estimate | None], policy:
 
 
 def certainly_broken(found: Estimate, limit: Limit, level: float) -> bool:
-    """Whether P(limit holds) is below `level`. What is thin can only break an upper bound."""
-    if not found.certain or (found.thin and (limit.max is None or found.value <= limit.max)):
+    """Whether P(limit holds) is below `level`. What is thin can only break an upper bound.
+
+    A value within the limit breaks nothing, though an interval much wider than both bounds makes that P small.
+    """
+    inside = not _is_outside(found.value, limit)
+    if not found.certain or inside or (found.thin and (limit.max is None or found.value <= limit.max)):
         return False
     return probability(found, limit) < level
+
+
+def _is_outside(value: float, limit: Limit) -> bool:
+    return (limit.max is not None and value > limit.max) or (limit.min is not None and value < limit.min)
 
 
 def probability(of: Estimate, limit: Limit) -> float:
@@ -97,7 +115,7 @@ def _unknown(check: LimitsCheck, entry: Entry, key: str, policy: Policy) -> Limi
     unknown = why_unknown(entry, key) or ""
     if saturation(entry, key) is not None:
         return check._replace(reasons=(*check.reasons, diagnostic("limit_broken", unknown, metric=key)))
-    if policy.missing == "ignore":
+    if policy.missing == "ignore" and saturated(entry, key) is None:
         remark = diagnostic("limit_unchecked", f"{unknown}: its limit was not checked", metric=key)
         return check._replace(remarks=(*check.remarks, remark))
     reason = diagnostic("metric_unknown", f"{unknown}, and there is a limit on it", metric=key)

@@ -7,6 +7,7 @@ from harness.score.assess import NO_RESULT, ONE_TRIAL, Assessed
 from harness.score.contest import Standing
 from harness.score.limits import Question
 from harness.score.records import More, Row
+from harness.score.weights import weighting_of
 from harness.score.words import listed, name_of, needs, percent, short_name, worse_word
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.policy import Policy
@@ -21,9 +22,10 @@ def reasons_of(
 ) -> tuple[Diagnostic, ...]:
     """List a row's reasons: its status as the run gives it, the decision's reasons, remarks, warnings.
 
-    `block_s`: seconds that one more block of the run takes.
+    `block_s`: seconds that one more block of the run takes, with the rows still in the race.
     """
     entry = row.entry
+    block_s = block_s if entry.status == "measured" else None
     status = [each for each in entry.diagnostics if each.code in ("failed", "skipped", "dropped")]
     warnings = [each for each in entry.diagnostics if each.severity == "warning"]
     remarks = [each for each in entry.diagnostics if each not in status and each not in warnings]
@@ -48,7 +50,8 @@ def notes_of(rows: Sequence[Row], left_out: Sequence[str]) -> tuple[Diagnostic, 
     if not placed:
         return (diagnostic("no_row_eligible", "no row is eligible" + _statuses(rows)), *notes)
     if all(row.score is None for row in placed):
-        return (*notes, diagnostic("no_ranking", "there is no ranking: no objective of the policy is known"))
+        text = "there is no ranking: the policy has no objective that is known and has a weight"
+        return (*notes, diagnostic("no_ranking", text))
     return (*notes, *_top(placed), *_undecided(placed), *_single(placed), *_robustness(placed))
 
 
@@ -74,18 +77,23 @@ def _undecided(placed: Sequence[Row]) -> list[Diagnostic]:
     rows = [row for row in placed if row.status == "undecided"]
     if not rows:
         return []
-    asked = [[each.data for each in row.reasons if each.code == "undecided"] for row in rows]
-    blocks = [[count for data in each if isinstance(count := data.get("more_blocks"), int)] for each in asked]
-    minutes = [time for each in asked for data in each if isinstance(time := data.get("minutes"), float)]
-    by_blocks = [max(counts) for counts, each in zip(blocks, asked, strict=True) if 0 < len(counts) == len(each)]
-    wanted, longest = max(by_blocks, default=None), max(minutes, default=None)
+    by_blocks = [found for row in rows if (found := _most_blocks(row)) is not None]
+    wanted, minutes = max(by_blocks, key=lambda found: found[0], default=(None, None))
     text = f"{len(rows)} of {len(placed)} rows {'is' if len(rows) == 1 else 'are'} undecided"
     if wanted is not None:
         which = "it" if len(rows) == 1 else "them" if len(by_blocks) == len(rows) else f"{len(by_blocks)} of them"
-        seconds = None if longest is None else 60 * longest
-        text += f"; {needs(More(blocks=wanted), seconds)}, should settle {which}"
+        amount = needs(More(blocks=wanted), None if minutes is None else 60 * minutes)
+        text += f"; {amount}{'' if minutes is None else ','} should settle {which}"
     names = [name_of(row) for row in rows]
-    return [diagnostic("rows_undecided", text, rows=[*names], more_blocks=wanted, minutes=longest)]
+    return [diagnostic("rows_undecided", text, rows=[*names], more_blocks=wanted, minutes=minutes)]
+
+
+def _most_blocks(row: Row) -> tuple[int, float | None] | None:
+    """Return the blocks, and their minutes, that should settle all questions of a row; None if blocks do not."""
+    asked = [each.data for each in row.reasons if each.code == "undecided"]
+    blocks = [count for data in asked if isinstance(count := data.get("more_blocks"), int)]
+    minutes = [time for data in asked if isinstance(time := data.get("minutes"), float)]
+    return (max(blocks), max(minutes, default=None)) if 0 < len(blocks) == len(asked) else None
 
 
 def _open(question: Question, block_s: float | None) -> Diagnostic:
@@ -138,12 +146,17 @@ def _dominated(row: Assessed, standing: Standing, policy: Policy) -> list[Diagno
     by = standing.dominator
     if by is None:
         return []
-    known = [key for key in policy.objectives if by.value(key) is not None]
+    counted = weighting_of(policy, policy.objectives).keys
+    known = [key for key in counted if by.value(key) is not None]
     equal = [key for key in known if row.value(key) == by.value(key)]
-    worse = dict.fromkeys(worse_word(key) for key in known if key not in equal)
+    worse = dict.fromkeys(_worse(row, key) for key in known if key not in equal)
     same = f", no better in {listed(short_name(key) for key in equal)}" if equal else ""
     text = f"dominated by {name_of(by.entry)}: {listed(worse, most=9)}{same}"
     return [diagnostic("dominated", text, by=name_of(by.entry))]
+
+
+def _worse(row: Assessed, key: str) -> str:
+    return worse_word(key) if row.value(key) is not None else f"{short_name(key)} not known"
 
 
 def _behind(standing: Standing) -> list[Diagnostic]:
@@ -157,15 +170,17 @@ def _behind(standing: Standing) -> list[Diagnostic]:
 
 def _statuses(rows: Sequence[Row]) -> str:
     """Count the rows by status, most common first."""
-    words = {"measured": "break a limit or lack a metric", "dropped": "left the race"}
-    counts = Counter(words.get(row.status, row.status) for row in rows).most_common()
-    return f": {', '.join(f'{count} {word}' for word, count in counts)}" if counts else ""
+    broken = "breaks a limit or lacks a metric", "break a limit or lack a metric"
+    words = {"measured": broken, "dropped": ("left the race",) * 2}
+    counts = Counter(row.status for row in rows).most_common()
+    said = (f"{count} {words.get(status, (status,) * 2)[count > 1]}" for status, count in counts)
+    return f": {', '.join(said)}" if counts else ""
 
 
 def _robustness(placed: Sequence[Row]) -> list[Diagnostic]:
     """Say whether the first place depends on the weights; nothing with one row or one objective."""
     first = placed[0]
-    several = first.central_weights is None or len(first.central_weights) > 1
+    several = any(len(row.central_weights) > 1 for row in placed if row.central_weights is not None)
     unknown = any(row.may_be_best and row.acceptability is None for row in placed)
     if len(placed) < 2 or unknown or first.acceptability is None or not several:
         return []

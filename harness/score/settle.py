@@ -95,7 +95,7 @@ def to_judge(found: Estimate, measure: Measure, key: str, limit: Limit, confiden
     (by_blocks, df), (rows, _), (own, _) = variances(found)
     if of_starts(measure, key):
         return More(starts=_rows_to_judge(distance, own, measure.trials, confidence))
-    if by_blocks == 0.0:
+    if found.rows.size:
         return More(rows=_rows_to_judge(distance, rows + own, measure.n, confidence))
     blocks = int(found.ran.sum())
     wanted = blocks_to_settle(distance, Gap(by_blocks, rows + own, df), 1.0 - confidence, blocks)

@@ -103,7 +103,7 @@ def utility(values: Floats, key: str, objective: Objective) -> Floats:
     """Map values in the metric's unit to [0, 1], linearly or in logarithms (`scale_of`)."""
     scaled = np.log(np.maximum(values, _TINY)) if scale_of(key, objective) == "log" else values
     zero, one = _ends(key, objective)
-    return np.clip((scaled - zero) / (one - zero), 0.0, 1.0)
+    return np.clip((scaled - zero) / (one - zero), 0.0, 1.0) + 0.0  # no -0.0
 
 
 def slope(value: float, log_noise: bool, key: str, objective: Objective) -> float:

@@ -116,7 +116,7 @@ def against(measure: Measure, bound: float, key: str) -> tuple[str, str]:
 
 def interval(measure: Measure, digits: int = 3) -> str:
     """Write ` [low, high]` with `?` for an end that is not known; nothing where there is no spread."""
-    if measure.low == measure.high:
+    if measure.low is not None and measure.low == measure.high:
         return ""
     low, high = ("?" if end is None else number(end, digits) for end in (measure.low, measure.high))
     return f" [{low}, {high}]"
@@ -141,9 +141,9 @@ def chance(p: float | None) -> str:
 
 def percent(fraction: float) -> str:
     """Write a fraction as a whole percentage; `0 %` and `100 %` only where they are exact."""
-    if 0 < fraction < 0.005:
+    if 0 < fraction <= 0.005:
         return "<1 %"
-    if 0.995 < fraction < 1:
+    if 0.995 <= fraction < 1:
         return ">99 %"
     return f"{fraction:.0%}".replace("%", " %")
 

@@ -22,13 +22,13 @@ from .handwritten import PRICE
 
 def run_of(
     base: Path,
-    script: dict,
+    script: dict | Sequence[dict],
     scenarios: Sequence[Scenario],
     trials: int = 3,
     price: HourlyPrice | None = PRICE,
     policy: Policy | None = None,
 ) -> Path:
-    """Measure one candidate `a` on the target `box`; returns the run's folder."""
+    """Measure one candidate `a` on the target `box`; returns the run's folder. Trials may have scripts of their own."""
     target = Target(name="box", description="a box", runtime="fake", price=price)
     suite = Suite(
         name="loaded",
@@ -42,7 +42,8 @@ def run_of(
     run = base / "run"
     write_json(run / "run.json", RunRecord(**made, suite=suite, targets=(target,), seed=1))
     write_json(run / "prepare.json", Prepared(cells={"a@box": PreparedCell(status="ok")}))
-    for block in range(trials):
+    scripts = [script] * trials if isinstance(script, dict) else script
+    for block, script in enumerate(scripts):
         job = trial(base, script, Limits(), scenarios[0].seconds, scenarios[0], seed=1)
         job = msgspec.structs.replace(job, scenarios=tuple(scenarios), block=block, sequence=block)
         outcome = run_job(InlineLauncher(), trial_folder(run, "a@box", block), job, Terms(base))

@@ -8,12 +8,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from harness.analyse.money import latency_limit
+from harness.analyse.money import cost, latency_limit
 from harness.analyse.reader import open_run
+from harness.scenarios.server import Server
+from harness.scenarios.single_stream import SingleStream
 from harness.spec.policy import Limit, Policy
 from harness.spec.target import ContainerPrice, FunctionPrice, Limits
 
 from .handwritten import run_folder, trial
+from .loaded import run_of
 
 COST = "cost_per_million_usd"
 P90_BELOW_5 = Policy(limits={"latency_p90_ms": Limit(max=5)})
@@ -130,3 +133,15 @@ def test_the_highest_bounded_percentile_is_the_limit():
     bounds = {"latency_p50_ms": Limit(max=1), "latency_p95_ms": Limit(max=3), "offline.latency_p99_ms": Limit(max=9)}
     assert latency_limit(Policy(limits=bounds)) == ("latency_p95_ms", 3)
     assert latency_limit(Policy()) == ("latency_p99_ms", None)
+
+
+def test_waiting_in_a_queue_is_not_billed(tmp_path):
+    """At a load of 0.7 requests wait longer than they are served; an instance is billed for serving them."""
+    kinds = SingleStream(name="one", seconds=2.0), Server(name="load", rate_per_s=500, seconds=2.0)
+    found = []
+    for place, scenario in enumerate(kinds):
+        reader = open_run(run_of(tmp_path / str(place), {"latency_ms": 1.4}, [scenario], price=FUNCTION))
+        (cell,) = reader.cells
+        limited = cell._replace(target=msgspec.structs.replace(cell.target, limits=HALF))
+        found.append(cost(limited, reader.trials(cell.name), Policy()).measure.value)
+    assert found[1] == pytest.approx(found[0], rel=0.01)

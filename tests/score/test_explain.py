@@ -97,7 +97,7 @@ def test_one_trial(make, fastest):
     lines = say(entries, fastest, "b")
     assert lines[0].startswith("b@cpu: place 2 of 2, could be 1–2, undecided; score")
     assert "p50 (so far 2 ms) needs about 5,000 more requests" in lines
-    assert lines[-1].endswith("one trial only: its uncertainty is not known")
+    assert lines[-1].endswith("its uncertainty is not known, because they share fewer than two blocks")
 
 
 def test_an_undecided_limit_is_called_so(make):

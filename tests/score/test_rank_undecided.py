@@ -123,7 +123,7 @@ def test_one_trial_is_ranked_by_its_value_and_certain_of_nothing(make, fastest):
     assert lone.reasons[0].message == "p50 (so far 1 ms) needs about 5,000 more requests"
     assert rows["b"].p_best == 1.0
     assert make.texts(made.notes)[1:] == (
-        "1 of 3 rows is undecided; about 1 more block, should settle it",
+        "1 of 3 rows is undecided; about 1 more block should settle it",
         "not counted in P(best), because their uncertainty is not known: a@cpu",
     )
 

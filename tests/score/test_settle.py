@@ -51,6 +51,12 @@ def test_it_is_thin_if_requests_lack_and_not_if_trials_differ():
     assert (is_thin(few, P99), is_thin(differing, P99)) == (True, False)
 
 
+def test_a_far_tail_of_few_requests_needs_all_of_them():
+    """p99.9 needs 3,688 requests: of trials with ten each, 369 in all."""
+    few = Measure(value=3.0, low=None, high=None, n=30, trials=3, unit="ms", basis="pooled")
+    assert to_bound(few, "latency_p99_9_ms") == More(366, 3660)
+
+
 def test_other_metrics_need_a_second_trial_and_then_nothing_is_known_to_help():
     one = Measure(value=3.0, low=None, high=None, n=1, trials=1, unit="ms")
     assert to_bound(one, "load_ms").blocks == 1

@@ -69,6 +69,7 @@ def test_an_end_that_is_not_known_is_shown_as_such(make):
     entry = make.entry("a", trials={"latency_p99_ms": [1.0, 1.1, 1.2]})
     assert interval(entry.metrics["latency_p99_ms"]).startswith(" [0.")
     assert interval(make.entry("a", exact={"load_ms": 3.0}).metrics["load_ms"]) == ""
+    assert interval(make.entry("a", trials={"load_ms": [3.0]}).metrics["load_ms"]) == " [?, ?]", "one trial"
 
 
 def test_what_is_missing_is_written_in_requests_rows_or_blocks():
