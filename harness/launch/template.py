@@ -28,7 +28,10 @@ class Environment(NamedTuple):
 
 
 class Template:
-    """One template process. `fork` returns None when it does not answer, from the first time on."""
+    """One template process. `fork` returns None when it does not answer, from the first time on: it is then ended.
+
+    Else it would go on importing beside what is measured, or fork a worker at last on a job that another one does.
+    """
 
     def __init__(self, of: Environment, inherit: Iterable[int]) -> None:
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -54,6 +57,7 @@ class Template:
         if self._ready is None:
             self._ready = self._answer(_READY_S) is not None
         if not self._ready:
+            self.close()
             return None
         status, theirs = os.pipe()
         try:
@@ -67,6 +71,7 @@ class Template:
         if answer is None:
             os.close(status)
             self._ready = False
+            self.close()
             return None
         pid, pidfd = answer
         return Forked(pid, pidfd, status)
@@ -81,7 +86,7 @@ class Template:
         return (int(message), fds[0]) if message and fds else None
 
     def close(self) -> None:
-        """End the template; forks that live end with it."""
+        """End the template; forks that live end with it. Does nothing when it has ended."""
         self._channel.close()
         with suppress(ProcessLookupError):
             self._process.kill()
