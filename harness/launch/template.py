@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from harness.launch.child import Child, Forked, readable
 from harness.launch.environment import environment
+from harness.launch.guard import Guard
 
 _READY_S = 120.0
 _ANSWER_S = 10.0
@@ -33,7 +34,8 @@ class Template:
     Else it would go on importing beside what is measured, or fork a worker at last on a job that another one does.
     """
 
-    def __init__(self, of: Environment, inherit: Iterable[int]) -> None:
+    def __init__(self, of: Environment, inherit: Iterable[int], guard: Guard | None = None) -> None:
+        self._guard = guard
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = Popen(
@@ -74,7 +76,7 @@ class Template:
             self.close()
             return None
         pid, pidfd = answer
-        return Forked(pid, pidfd, status)
+        return Forked(pid, pidfd, status, self._guard)
 
     def _answer(self, within_s: float) -> tuple[int, int] | None:
         """Return the process id and the pidfd of an answer ((0, -1): ready); None when there is none in time."""
@@ -96,11 +98,11 @@ class Template:
 class Templates:
     """The templates of one block. They import their runtimes at the same time, before anything is measured."""
 
-    def __init__(self, wanted: Iterable[Environment], inherit: tuple[int, ...]) -> None:
+    def __init__(self, wanted: Iterable[Environment], inherit: tuple[int, ...], guard: Guard | None = None) -> None:
         self._made: dict[Environment, Template] = {}
         for each in wanted:
             with suppress(OSError):  # it cannot be started: its trials are fresh processes, which say why
-                self._made[each] = Template(each, inherit)
+                self._made[each] = Template(each, inherit, guard)
 
     def of(self, environment: Environment | None) -> Template | None:
         """Return the template of an environment; None where there is none."""
