@@ -7,6 +7,8 @@ from contextlib import suppress
 from subprocess import Popen
 from typing import Protocol
 
+from harness.launch.guard import Guard
+
 LOST = -signal.SIGKILL
 """The exit status of a fork whose template was killed before it could report one."""
 
@@ -30,11 +32,18 @@ class Child(Protocol):
 
 
 class Spawned:
-    """A process that this one started."""
+    """A process that this one started. Raises OSError, and ends it, where it cannot be watched."""
 
-    def __init__(self, process: Popen[bytes]) -> None:
-        self.pid, self._process = process.pid, process
-        self._pidfd: int | None = os.pidfd_open(process.pid)
+    def __init__(self, process: Popen[bytes], guard: Guard | None = None) -> None:
+        self.pid, self._process, self._guard = process.pid, process, guard
+        try:
+            self._pidfd: int | None = os.pidfd_open(process.pid)
+        except OSError:
+            process.kill()
+            process.wait()
+            raise
+        if guard is not None:
+            guard.add(self.pid)
 
     @property
     def pidfd(self) -> int:
@@ -50,7 +59,7 @@ class Spawned:
         """Wait for the end, end what is left of the group, and return the exit status."""
         if self._pidfd is not None:
             readable(self._pidfd, None)
-            _kill_group(self.pid)  # not reaped yet: the number is still this process's
+            _end_group(self.pid, self._guard)  # not reaped yet: the number is still this process's
             os.close(self._pidfd)
             self._pidfd = None
         return self._process.wait()
@@ -69,9 +78,11 @@ class Spawned:
 class Forked:
     """A process that a template forked: the template waits for it, and writes its exit status to a pipe."""
 
-    def __init__(self, pid: int, pidfd: int, status: int) -> None:
-        self.pid, self._pidfd, self._status = pid, pidfd, status
+    def __init__(self, pid: int, pidfd: int, status: int, guard: Guard | None = None) -> None:
+        self.pid, self._pidfd, self._status, self._guard = pid, pidfd, status, guard
         self._returncode: int | None = None
+        if guard is not None:
+            guard.add(pid)
 
     def ended(self, within_s: float) -> bool:
         """Wait for the end, for so long at most."""
@@ -82,7 +93,7 @@ class Forked:
         if self._returncode is None:
             text = os.read(self._status, 32)
             self._returncode = int(text) if text else LOST
-            _kill_group(self.pid)
+            _end_group(self.pid, self._guard)
             os.close(self._status)
             os.close(self._pidfd)
         return self._returncode
@@ -115,3 +126,10 @@ def _pause_group(pid: int, paused: bool) -> None:
 def _kill_group(pid: int) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
+
+
+def _end_group(pid: int, guard: Guard | None) -> None:
+    """Kill what an ended process has left of its group."""
+    _kill_group(pid)
+    if guard is not None:
+        guard.drop(pid)

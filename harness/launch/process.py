@@ -20,6 +20,7 @@ from harness.launch.base import PROCESS, Launcher, RunningJob, Terms
 from harness.launch.cgroup import Group
 from harness.launch.child import Child, Spawned
 from harness.launch.environment import environment, host_facts
+from harness.launch.guard import Guard, guard
 from harness.launch.job import Ended, ProcessJob, Started
 from harness.launch.limits import threads_of
 from harness.launch.lock import machine_lock
@@ -38,15 +39,19 @@ class ProcessLauncher:
 
     `inherit`: descriptors that its children keep open. Another launcher of this machine inherits it, with a `name` and
     a `command` of its own; such a command is run for every job, because nothing is known of what it does. `enforcer`
-    holds jobs to their limits.
+    holds jobs to their limits. `guard` ends what they have started if this process is killed.
     """
 
     name = PROCESS
 
     def __init__(
-        self, inherit: tuple[int, ...] = (), templates: Templates | None = None, enforcer: Enforcer | None = None
+        self,
+        inherit: tuple[int, ...] = (),
+        templates: Templates | None = None,
+        enforcer: Enforcer | None = None,
+        guard: Guard | None = None,
     ) -> None:
-        self.inherit = inherit
+        self.inherit, self.guard = inherit, guard
         self._templates = templates
         self._enforcer = enforcer or Enforcer()
         self._host = host_facts()
@@ -55,10 +60,12 @@ class ProcessLauncher:
     def hold(self, what: str, beside: Sequence[Launcher] = ()) -> Iterator[Self]:
         """Hold the machine's lock, which children inherit; a launcher of this machine `beside` has it already."""
         with ExitStack() as stack:
-            held = next((each.inherit for each in beside if isinstance(each, ProcessLauncher)), None)
-            inherit = held or (*self.inherit, stack.enter_context(machine_lock(what)))
+            held = next(((each.inherit, each.guard) for each in beside if isinstance(each, ProcessLauncher)), None)
+            if held is None:
+                inherit = (*self.inherit, stack.enter_context(machine_lock(what)))
+                held = inherit, stack.enter_context(guard(inherit))
             tidy()
-            yield type(self)(inherit, enforcer=self._enforcer)
+            yield type(self)(held[0], enforcer=self._enforcer, guard=held[1])
 
     @property
     def takes_turns(self) -> bool:
@@ -69,9 +76,9 @@ class ProcessLauncher:
     def block(self, jobs: Sequence[tuple[Job, Terms]]) -> Iterator[Self]:
         """Yield a launcher that forks these trials from templates of their own, which all start now."""
         wanted = [of for job, terms in jobs if self.takes_turns and (of := self._environment(job, terms)) is not None]
-        templates = Templates(dict.fromkeys(wanted), self.inherit)
+        templates = Templates(dict.fromkeys(wanted), self.inherit, self.guard)
         try:
-            yield type(self)(self.inherit, templates, self._enforcer)
+            yield type(self)(self.inherit, templates, self._enforcer, self.guard)
         finally:
             templates.close()
 
@@ -117,9 +124,14 @@ class ProcessLauncher:
                 if group is not None:
                     group.remove()
                 return Ended(outcome)
-        if group is not None:
-            _await_entry(child, group)
-        return ProcessJob(folder, job, terms.timeout_s, child, launched, started)
+        try:
+            if group is not None:
+                _await_entry(child, group)
+            return ProcessJob(folder, job, terms.timeout_s, child, launched, started)
+        except BaseException:
+            child.kill()
+            child.returncode()
+            raise
 
     def _forked(self, folder: Path, job: Job, terms: Terms, log: int, group: Group | None) -> Child | None:
         """Start a trial as a fork of its template; None where it is to be a fresh process."""
@@ -133,9 +145,10 @@ class ProcessLauncher:
         if group is not None:
             command = group.wrapped(found(command))
         passed = (*self.inherit, *(terms.turns or ()))
-        return Spawned(
-            Popen(command, stdin=DEVNULL, stdout=log, stderr=log, env=env, pass_fds=passed, start_new_session=True)
+        process = Popen(
+            command, stdin=DEVNULL, stdout=log, stderr=log, env=env, pass_fds=passed, start_new_session=True
         )
+        return Spawned(process, self.guard)
 
     def _environment(self, job: Job, terms: Terms) -> Environment | None:
         """Return the environment of the template that a job is a fork of; None where it is to be a fresh process."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from harness.launch.child import Child, Forked, readable
 from harness.launch.environment import environment
+from harness.launch.guard import Guard
 
 _READY_S = 120.0
 _ANSWER_S = 10.0
@@ -28,9 +29,13 @@ class Environment(NamedTuple):
 
 
 class Template:
-    """One template process. `fork` returns None when it does not answer, from the first time on."""
+    """One template process. `fork` returns None when it does not answer, from the first time on: it is then ended.
 
-    def __init__(self, of: Environment, inherit: Iterable[int]) -> None:
+    Else it would go on importing beside what is measured, or fork a worker at last on a job that another one does.
+    """
+
+    def __init__(self, of: Environment, inherit: Iterable[int], guard: Guard | None = None) -> None:
+        self._guard = guard
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = Popen(
@@ -54,6 +59,7 @@ class Template:
         if self._ready is None:
             self._ready = self._answer(_READY_S) is not None
         if not self._ready:
+            self.close()
             return None
         status, theirs = os.pipe()
         try:
@@ -67,9 +73,10 @@ class Template:
         if answer is None:
             os.close(status)
             self._ready = False
+            self.close()
             return None
         pid, pidfd = answer
-        return Forked(pid, pidfd, status)
+        return Forked(pid, pidfd, status, self._guard)
 
     def _answer(self, within_s: float) -> tuple[int, int] | None:
         """Return the process id and the pidfd of an answer ((0, -1): ready); None when there is none in time."""
@@ -81,7 +88,7 @@ class Template:
         return (int(message), fds[0]) if message and fds else None
 
     def close(self) -> None:
-        """End the template; forks that live end with it."""
+        """End the template; forks that live end with it. Does nothing when it has ended."""
         self._channel.close()
         with suppress(ProcessLookupError):
             self._process.kill()
@@ -91,11 +98,11 @@ class Template:
 class Templates:
     """The templates of one block. They import their runtimes at the same time, before anything is measured."""
 
-    def __init__(self, wanted: Iterable[Environment], inherit: tuple[int, ...]) -> None:
+    def __init__(self, wanted: Iterable[Environment], inherit: tuple[int, ...], guard: Guard | None = None) -> None:
         self._made: dict[Environment, Template] = {}
         for each in wanted:
             with suppress(OSError):  # it cannot be started: its trials are fresh processes, which say why
-                self._made[each] = Template(each, inherit)
+                self._made[each] = Template(each, inherit, guard)
 
     def of(self, environment: Environment | None) -> Template | None:
         """Return the template of an environment; None where there is none."""

@@ -22,7 +22,8 @@ Wait = Callable[[int], int]
 def serve(number: int, stream: Stream, board: Board, clock: Clock, wait: Wait, rows: int = 1) -> None:
     """Serve requests one at a time, as server `number`, until there are no more or the board's end has come.
 
-    Three clock reads and five stores a request; nothing else.
+    The first request is served in any case: a stall of the host may outlast a short window. Three clock reads and five
+    stores a request; nothing else.
     """
     infer, feeds, end = stream.infer, stream.feeds(rows), board.end
     due, free, start, done, server = (board.view(column) for column in (DUE, FREE, START, DONE, SERVER))
@@ -30,7 +31,7 @@ def serve(number: int, stream: Stream, board: Board, clock: Clock, wait: Wait, r
         feed = next(feeds)
         at = due[i]
         now = clock()
-        if now > end[0]:
+        if now > end[0] and i:
             return
         free[i] = now
         if now < at:
@@ -52,7 +53,7 @@ def serve_batches(number: int, stream: Stream, board: Board, clock: Clock, wait:
     while True:
         first = gate.take()
         taken = clock()
-        if first >= count or taken > end[0]:
+        if first >= count or (taken > end[0] and first):
             gate.give(count)
             return
         last, now = first + 1, taken if taken >= due[first] else wait(due[first])

@@ -22,6 +22,7 @@ from harness.launch.base import OnPhase, Terms
 from harness.launch.cgroup import Group
 from harness.launch.child import Spawned
 from harness.launch.environment import environment
+from harness.launch.guard import Guard
 from harness.launch.limits import Quota
 from harness.launch.process import found
 from harness.probes.cgroupfs import number
@@ -40,11 +41,12 @@ _MARKS = ("up", "own", "owned", "imported", "loaded")
 
 
 class Grant(NamedTuple):
-    """What a launcher gives a cold start: what it knows of it, its cgroup, the descriptors it inherits."""
+    """What a launcher gives a cold start: what it knows of it, its cgroup, the descriptors it inherits, its guard."""
 
     launched: Launched
     group: Group | None
     inherit: tuple[int, ...]
+    guard: Guard | None = None
 
 
 class ColdStartJob:
@@ -158,7 +160,7 @@ class ColdStartJob:
                 pass_fds=self._grant.inherit,
                 start_new_session=True,
             )
-        self._child = Spawned(process)
+        self._child = Spawned(process, self._grant.guard)
         self._pids = (*self._pids, process.pid)
         self._door.opened(self._child.pidfd)
 

@@ -48,7 +48,7 @@ class _InstanceLauncher(ProcessLauncher):
         launched = Launched(
             launcher=self.name, wall_ns=0, begin_ns=time.monotonic_ns(), host=self._host, resources=resources
         )
-        return ColdStartJob(folder, job, terms, door, Grant(launched, group, self.inherit))
+        return ColdStartJob(folder, job, terms, door, Grant(launched, group, self.inherit, self.guard))
 
 
 def _with_init(resources: Resources, target: Target, group: Group | None) -> Resources:

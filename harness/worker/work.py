@@ -96,7 +96,9 @@ def do_job(job: Job, folder: Path, root: Path, turns: Turns = _ALONE, fresh: boo
 def work(folder: Path, root: Path, turns: Turns = _ALONE, fresh: bool = True) -> int:
     """Do the job in `folder` under its memory limit; returns the exit status."""
     try:
-        job = read_job(folder)
+        if isinstance(job := _read(folder), Outcome):
+            write_outcome(folder, job)
+            return 0
         if isinstance(job, Trial):
             limit_memory(job.resources.data_limit_bytes)
         do_job(job, folder, root, turns, fresh)
@@ -104,6 +106,15 @@ def work(folder: Path, root: Path, turns: Turns = _ALONE, fresh: bool = True) ->
         print(f"cannot write evidence: {error}", file=sys.stderr)  # noqa: T201 - goes to worker.log
         return DISK_FULL
     return 0
+
+
+def _read(folder: Path) -> Job | Outcome:
+    """Return the job in a folder; the outcome of one that this interpreter cannot read: it has another version."""
+    try:
+        return read_job(folder)
+    except EvidenceError as error:
+        message = f"{sys.executable} cannot read the job (does it have this version of harness?): {error}"
+        return Outcome(status="failed", failure="protocol", message=message[:2000])
 
 
 def end(status: int) -> None:

@@ -286,7 +286,7 @@ def test_a_killed_parent_leaves_no_process_and_frees_the_machine(tmp_path: Path)
 
     wait_for(hanging, "the turn that does not end")
     below = descendants(parent.pid)
-    assert len(below) == 3, "a template and two forks"
+    assert len(below) == 4, "a guard, a template and two forks"
     with pytest.raises(BusyError, match="mine"), machine_lock("theirs"):
         pass
     parent.send_signal(signal.SIGKILL)

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from harness.evidence.folder import read_events, read_job, set_aside
+from harness.launch import template as template_module
 from harness.launch.base import Launcher, Terms, run_job
 from harness.launch.process import ProcessLauncher
 from harness.launch.rounds import Start, take_turns
@@ -206,6 +207,21 @@ def test_trials_of_a_template_that_died_before_they_began_are_fresh(tmp_path: Pa
         second = run_job(launcher, tmp_path / "b", trial_of(tmp_path / "b", fresh=False), terms)
     assert (first.status, first.fresh) == ("ok", False)
     assert (second.status, second.fresh) == ("ok", True), second.message
+
+
+def test_a_template_that_answers_too_late_does_no_job_a_second_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, terms = trial_of(tmp_path / "a", fresh=False, latency_ms=20.0, clock="real"), Terms(tmp_path)
+    with block((job, terms)) as launcher:
+        assert run_job(launcher, tmp_path / "a", job, terms).status == "ok"
+        monkeypatch.setattr(template_module, "_ANSWER_S", 0.1)
+        (stopped,) = templates()
+        os.kill(stopped, signal.SIGSTOP)
+        outcome = run_job(launcher, tmp_path / "b", job, terms)
+        gone(stopped)
+    assert (outcome.status, outcome.fresh) == ("ok", True)
+    assert [event.phase for event in read_events(tmp_path / "b")[0]].count("hello") == 1
 
 
 def test_a_forks_memory_limit_is_its_own(tmp_path: Path) -> None:

@@ -115,6 +115,13 @@ def test_a_load_that_cannot_be_served_ends_at_the_deadline(batching, n, last):
     assert found[DONE].max() == last
 
 
+@pytest.mark.parametrize(("batching", "n"), [(ONE, 1), (Batching(3, 5), 3)])
+def test_a_stall_longer_than_a_short_window_leaves_its_first_request(batching, n):
+    """Else a window of a millisecond in which the host stops for twenty would be a trial that crashed."""
+    found, _ = served(np.arange(9, dtype=np.int64), [100], batching=batching, end=-1)
+    assert len(found[DUE]) == n
+
+
 @pytest.mark.parametrize("servers", [1, 2])
 @pytest.mark.parametrize("batching", [Batching(), Batching(2, 0)])
 def test_what_a_server_raises_ends_them_all(servers, batching):

@@ -56,13 +56,13 @@ def frozen(process: subprocess.Popen[str], out: Path) -> Path:
 
 
 def seated(process: subprocess.Popen[str]) -> list[int]:
-    """Wait until a block has all its processes, a template and a fork for each cell; returns them."""
+    """Wait until a block has all its processes, a guard, a template and a fork for each cell; returns them."""
 
     def found() -> list[int] | None:
         pids = descendants(process.pid)
-        return pids if len(pids) == 1 + len(VARIED) else None
+        return pids if len(pids) == 2 + len(VARIED) else None
 
-    return wait_for(found, "a template and a fork for each cell")
+    return wait_for(found, "a guard, a template and a fork for each cell")
 
 
 def pid_of(trial: Path) -> int | None:
@@ -82,7 +82,7 @@ def test_a_stopped_run_leaves_no_child_keeps_what_is_finished_and_says_how_to_go
     with started_cli("run", suite, "--out", out, "--seed", 7) as process:
         run = frozen(process, out)
         finished, pids = outcomes(run), descendants(process.pid)
-        assert 2 <= len(pids) <= 1 + len(VARIED), "a template and forks, of which some may have ended"
+        assert 3 <= len(pids) <= 2 + len(VARIED), "a guard, a template and forks, of which some may have ended"
         kill_group(process, number)
         text, _ = process.communicate(timeout=30)
     assert process.returncode == 130, text
@@ -102,7 +102,7 @@ def stuck(process: subprocess.Popen[str], out: Path) -> tuple[Path, list[int]]:
     trial = wait_for(measuring, "the stuck candidate to measure")
     grandchild = int(wait_for(lambda: (trial / "worker.log").read_text().partition("grandchild ")[2], "its own child"))
     pids = descendants(process.pid)
-    assert len(pids) == 4 and grandchild in pids, "template, two forks, and the child of one"
+    assert len(pids) == 5 and grandchild in pids, "guard, template, two forks, and the child of one"
     return only_run(out), [pid for pid in pids if pid != grandchild] + [grandchild]
 
 
@@ -131,8 +131,7 @@ def test_a_second_run_is_told_who_measures_and_kill_9_frees_the_machine(tmp_path
         assert all(alive(pid) for pid in pids), "the first goes on undisturbed"
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    gone(*pids[:-1])
-    os.kill(pids[-1], signal.SIGKILL)
+    gone(*pids)
     third = run_cli("run", quick, "--out", tmp_path / "third")
     assert third.returncode == 0, third.stderr
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness.evidence.folder import EventLog
+from harness.evidence.folder import EventLog, read_outcome
 from harness.runtimes.base import InputError, ModelError, OutputError
 from harness.spec.wire import DISK_FULL, PARENT_VARIABLE
 from harness.worker import work as worker
@@ -74,6 +74,18 @@ def test_a_file_without_room_is_the_disks_fault_not_the_models(tmp_path: Path, n
     done = start(folder)
     assert done.wait(60) == DISK_FULL
     assert not (folder / "outcome.json").exists()
+
+
+@pytest.mark.parametrize("fresh", [True, False], ids=["fresh", "fork"])
+def test_a_job_that_an_interpreter_cannot_read_fails_the_job_not_the_run(tmp_path: Path, fresh: bool) -> None:
+    """As where a target's interpreter has an older version, or lacks a plug-in that the suite needs."""
+    folder = written(tmp_path / "t")
+    job = (folder / "job.json").read_text().replace("single_stream", "of_a_plug_in")
+    (folder / "job.json").write_text(job)
+    assert worker.work(folder, tmp_path, fresh=fresh) == 0
+    outcome = read_outcome(folder)
+    assert (outcome.status, outcome.failure) == ("failed", "protocol")
+    assert "of_a_plug_in" in outcome.message and sys.executable in outcome.message and "version" in outcome.message
 
 
 def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
