@@ -288,3 +288,18 @@ def test_requests_needed_in_literal_numbers():
     # Student's 0.975 quantile for 4 degrees of freedom is 2.776; (2.776 / 1.960)² = 2.007
     assert plan.requests_needed(368, 5) == math.ceil(368 * 1.15 * 2.0068 / 5) == 170
     assert plan.requests_needed(368, 30) == math.ceil(368 * 1.15 * 1.0889 / 30) == 16
+
+
+def test_requests_that_wait_wait_together_so_that_more_are_needed():
+    """1 / (1 - rho)^2, as long as a queue can be expected to end."""
+    assert [plan.queue_effect(busy) for busy in (0.0, 0.5, 0.75)] == [1.0, 4.0, 16.0]
+    assert plan.queue_effect(0.99) == plan.queue_effect(0.8) == pytest.approx(25.0)
+    assert plan.queue_effect(-0.1) == 1.0
+
+
+def test_windows_serve_up_to_the_requests_that_are_needed():
+    half = plan.Windows(first_s=0.5, others_s=0.0)
+    cost = plan.Cost(setup_s=0.1, request_s=0.02, others_s=0.0, needed=100)
+    assert plan.useful(cost, half) == pytest.approx(4.0), "2 s of half a second"
+    assert plan.useful(cost._replace(needed=10), half) == 1.0
+    assert plan.useful(cost._replace(gap_s=0.04), half) == pytest.approx(8.0), "arrivals are rarer than requests take"
