@@ -3,8 +3,10 @@
 Commands import what they need when they are called, so that `harness --help` starts quickly.
 """
 
+import errno
 import signal
 import sys
+from io import TextIOWrapper
 
 import typer
 
@@ -28,6 +30,7 @@ from harness.cli import (
     tune,
     verify,
 )
+from harness.cli.output import silence
 from harness.errors import HarnessError
 
 app = typer.Typer(
@@ -50,11 +53,15 @@ for command in COMMANDS:
 def main() -> None:
     """Run the command line; every error that a user can mend is one message and an exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without some characters shows the others
     try:
         app()
     except HarnessError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
+    except OSError as error:  # no room for what is printed; a path that no file can have
+        where = error.filename or ("standard output" if error.errno == errno.ENOSPC else "harness")
+        sys.stderr.write(f"error: {where}: {error.strerror or error}\n")
+        silence()
+        sys.exit(HarnessError.exit_code)

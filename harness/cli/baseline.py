@@ -13,9 +13,9 @@ def baseline(
     ] = None,
     python: Annotated[
         str | None,
-        typer.Option("--python", help="Interpreter that keeps this harness and its runtimes, to be measured beside."),
+        typer.Option("--python", metavar="PYTHON", help="Interpreter that keeps this harness, to be measured beside."),
     ] = None,
-    why: Annotated[str, typer.Option("--why", help="Why the baseline is set anew; kept with it.")] = "",
+    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="Why the baseline is set anew; kept with it.")] = "",
     out: Out = RESULTS,
 ) -> None:
     """Keep runs of a suite as its baseline.

@@ -23,12 +23,14 @@ class Dispatch(StrEnum):
 
 def capacity(
     run: RunName = "latest",
-    rate: Annotated[float, typer.Option("--rate", metavar="PER_S", help="Requests per second, all replicas.")] = 0.0,
-    p50: Annotated[str | None, typer.Option("--p50", metavar="50ms", help="A limit on this percentile.")] = None,
-    p90: Annotated[str | None, typer.Option("--p90", metavar="50ms", help="A limit on this percentile.")] = None,
-    p95: Annotated[str | None, typer.Option("--p95", metavar="50ms", help="A limit on this percentile.")] = None,
-    p99: Annotated[str | None, typer.Option("--p99", metavar="50ms", help="A limit on this percentile.")] = None,
-    p99_9: Annotated[str | None, typer.Option("--p99.9", metavar="50ms", help="A limit on this percentile.")] = None,
+    rate: Annotated[
+        float | None, typer.Option("--rate", metavar="PER_S", help="Requests per second, all replicas; needed.")
+    ] = None,
+    p50: Annotated[str | None, typer.Option("--p50", metavar="50ms", help="The limit, on p50.")] = None,
+    p90: Annotated[str | None, typer.Option("--p90", metavar="50ms", help="The limit, on p90.")] = None,
+    p95: Annotated[str | None, typer.Option("--p95", metavar="50ms", help="The limit, on p95.")] = None,
+    p99: Annotated[str | None, typer.Option("--p99", metavar="50ms", help="The limit, on p99.")] = None,
+    p99_9: Annotated[str | None, typer.Option("--p99.9", metavar="50ms", help="The limit, on p99.9.")] = None,
     dispatch: Annotated[
         Dispatch, typer.Option(help="random: a queue for each replica; shared: one queue for all.")
     ] = Dispatch.random,
@@ -41,10 +43,13 @@ def capacity(
     from harness.analyse.capacity import Load, fleets
     from harness.analyse.foretold import foretold
     from harness.analyse.reader import open_run
+    from harness.cli.capacity_lines import capacity_lines, measured_capacities
     from harness.evidence.run import find
     from harness.report.capacity import assumptions, capacity_table, validation
 
     key, limit_ms = _limit({"p50": p50, "p90": p90, "p95": p95, "p99": p99, "p99.9": p99_9})
+    if rate is None:
+        raise SpecError("--rate", "no load is given", "write --rate 2000, requests per second")
     if not (rate > 0.0 and math.isfinite(rate)):
         raise SpecError("--rate", f"{rate:g} is not a number of requests per second above 0", "write --rate 2000")
     load = Load(rate, key, limit_ms, dispatch.value)
@@ -52,7 +57,8 @@ def capacity(
     found = fleets(reader, load)
     to = console()
     to.print(capacity_table(found, load))
-    for line in (*assumptions(load), *validation(foretold(reader, key), load)):
+    measured = capacity_lines(measured_capacities(reader))
+    for line in (*assumptions(load), *measured, *validation(foretold(reader, key), load)):
         say(to, f"· {line}")
     if all(each.replicas is None for each in found):
         raise typer.Exit(NOTHING_ELIGIBLE)

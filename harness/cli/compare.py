@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.output import INTERRUPTED, REGRESSION, RESULTS, Out, console, say, shown
+from harness.cli.output import INTERRUPTED, REGRESSION, RESULTS, Force, Out, Summary, console, say, shown
 from harness.errors import SpecError
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ def compare(
         list[str] | None,
         typer.Option("--margin", metavar="METRIC=5%", help="Up to which change a metric is the same; repeatable."),
     ] = None,
-    metric: Annotated[list[str] | None, typer.Option("--metric", help="Judge only this metric; repeatable.")] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option("--metric", metavar="METRIC", help="Judge only this metric; repeatable.")
+    ] = None,
     noise: Annotated[
         str | None, typer.Option("--noise", metavar="3%", help="Relative sd from run to run, where you know it.")
     ] = None,
@@ -49,16 +51,17 @@ def compare(
     ] = False,
     budget: Annotated[
         str | None,
-        typer.Option("--budget", help="Most time for that; default: four times the run's budget."),
+        typer.Option("--budget", metavar="90s", help="Most time for that; default: four times the run's budget."),
     ] = None,
     baseline_python: Annotated[
-        str | None, typer.Option("--baseline-python", help="Interpreter with the base's harness and runtimes.")
+        str | None,
+        typer.Option("--baseline-python", metavar="PYTHON", help="Interpreter with the base's harness and runtimes."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Compare although hosts, limits or suites differ.")] = False,
+    force: Force = False,
     fail_on: Annotated[
         str | None, typer.Option("--fail-on", metavar="regression", help="Exit with 4 if something got worse.")
     ] = None,
-    summary: Annotated[Path | None, typer.Option("--summary", help="Also write the Markdown here.")] = None,
+    summary: Summary = None,
     out: Out = RESULTS,
 ) -> None:
     """Compare runs: what became better or worse.
@@ -77,9 +80,7 @@ def compare(
         raise SpecError("--fail-on", f"'{fail_on}' is nothing to fail on", "write --fail-on regression")
     if not confirm and (everything or budget or baseline_python):
         raise SpecError("harness compare", "nothing is measured again", "add --confirm")
-    level = fraction("--alpha", alpha)
-    if not 0 < level < 0.5:
-        raise SpecError("--alpha", f"'{alpha}' is no error rate", "write 5%, or 1%")
+    level = error_rate(alpha)
     stated = Stated(None if noise is None else fraction("--noise", noise))
     asked = Asked(_margins(margin or ()), known_metrics(metric or ()), level, stated)
     terms = Terms(seconds(budget) if budget else 0.0, baseline_python, BLOCKS) if confirm else None
@@ -179,6 +180,14 @@ def known_metrics(names: Sequence[str], option: str = "--metric") -> list[str]:
         if split_key(name)[1] not in metric_names():
             raise SpecError(option, f"unknown metric '{name}'", nearest(split_key(name)[1], metric_names()))
     return list(names)
+
+
+def error_rate(text: str) -> float:
+    """Read --alpha. Raises SpecError unless it is above 0 and below 50 %."""
+    level = fraction("--alpha", text)
+    if not 0 < level < 0.5:
+        raise SpecError("--alpha", f"'{text}' is no error rate", "write 5%, or 1%")
+    return level
 
 
 def fraction(option: str, text: str) -> float:

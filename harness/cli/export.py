@@ -14,9 +14,9 @@ def export(
         list[str], typer.Argument(metavar="FORMAT…", help="csv, prometheus, mlflow, …; an unknown one lists all.")
     ],
     out: Annotated[
-        str | None, typer.Option("--out", help="A file, folder or address, as the format takes it; one format only.")
+        str | None, typer.Option("--out", metavar="PLACE", help="A file, folder or address, as the format takes it.")
     ] = None,
-    results: Annotated[Path, typer.Option("--results", help="Where runs are kept.")] = RESULTS,
+    results: Annotated[Path, typer.Option("--results", metavar="DIR", help="Where runs are kept.")] = RESULTS,
 ) -> None:
     """Write a run in formats that other tools read.
 

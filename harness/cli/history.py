@@ -10,8 +10,10 @@ from harness.cli.output import RESULTS, Out, console, say, shown
 
 def history(
     suite: Annotated[str | None, typer.Argument(metavar="[SUITE]", help="Only runs of this suite.")] = None,
-    metric: Annotated[list[str] | None, typer.Option("--metric", help="Show this metric; repeatable.")] = None,
-    row: Annotated[str, typer.Option("--row", help="Only rows whose name has this in it.")] = "",
+    metric: Annotated[
+        list[str] | None, typer.Option("--metric", metavar="METRIC", help="Show this metric; repeatable.")
+    ] = None,
+    row: Annotated[str, typer.Option("--row", metavar="TEXT", help="Only rows whose name has this in it.")] = "",
     plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE.svg", help="Also draw them into a file.")] = None,
     out: Out = RESULTS,
 ) -> None:
@@ -23,7 +25,8 @@ def history(
 
     found = read_history(out, suite, known_metrics(metric or ()), row)
     if not found.series:
-        raise SpecError("harness history", f"no values in {len(found.runs)} runs", "leave out --row or --metric")
+        narrow = "leave out --row and --metric" if row or metric else "measure more: harness run SUITE"
+        raise SpecError("harness history", f"no values in {len(found.runs)} runs", narrow)
     to = console()
     to.print(history_table(found))
     if plot is not None:

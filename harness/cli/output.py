@@ -15,20 +15,43 @@ if TYPE_CHECKING:
     from harness.analyse.reader import RunReader
     from harness.pipeline.conclude import RankedRun
 
-Out = Annotated[Path, typer.Option("--out", help="Where runs are kept.")]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where runs are kept.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, part of its name, or 'latest'.")]
+Dims = Annotated[
+    list[str] | None,
+    typer.Option("--dim", metavar="NAME=SIZE", help="Size of a model's dimension; repeatable."),
+]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option("--input", metavar="NAME=SHAPE:DTYPE", help="An input: images=1x3x320x320:float32; repeatable."),
+]
+Targets = Annotated[
+    list[str] | None, typer.Option("--target", metavar="TARGET", help="Run on this target; repeatable.")
+]
+Budget = Annotated[str | None, typer.Option("--budget", metavar="90s", help="How long to measure: 90s, 2m, 1h.")]
+Seed = Annotated[
+    int,
+    typer.Option("--seed", metavar="N", min=0, max=2**32 - 1, help="Decides everything that is drawn at random."),
+]
+Force = Annotated[bool, typer.Option("--force", help="Compare although hosts, limits or suites differ.")]
+Summary = Annotated[Path | None, typer.Option("--summary", metavar="FILE", help="Also write the Markdown here.")]
 RESULTS = Path("results")
 INTERRUPTED = 130
 FAILED_CELLS, REGRESSION, NOTHING_ELIGIBLE, UNVERIFIED = 5, 4, 3, 6
-_WIDTH = 160
 
 
 def console() -> Console:
     """Return the console for standard output; 160 columns where it is not a terminal."""
-    from rich.console import Console
+    from harness.cli.screen import screen
 
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDTH
-    return Console(width=width, highlight=False)
+    return screen()
+
+
+def silence() -> None:
+    """Let standard output lead nowhere, so that what is left in its buffer troubles nobody."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def shown(path: Path) -> str:

@@ -10,7 +10,9 @@ from harness.cli.output import RESULTS, Out, RunName, console, finish, say, show
 
 def rank(
     run: RunName = "latest",
-    policy: Annotated[Path | None, typer.Option("--policy", help="A TOML file with another [policy].")] = None,
+    policy: Annotated[
+        Path | None, typer.Option("--policy", metavar="FILE", help="A TOML file with another [policy].")
+    ] = None,
     out: Out = RESULTS,
 ) -> None:
     """Decide again from a run's evidence.

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.output import RESULTS, Out, console, say, shown, write_reports
+from harness.cli.output import RESULTS, Force, Out, console, say, shown, write_reports
 
 
 def release(
@@ -14,12 +14,14 @@ def release(
         typer.Argument(metavar="SUITE | RUN…", help="One run for each suite: the suite's last one, or a folder."),
     ],
     version: Annotated[
-        str | None, typer.Option("--version", help="Name of the release; the version of the program by default.")
+        str | None,
+        typer.Option("--version", metavar="NAME", help="Name of the release; the version of the program by default."),
     ] = None,
     baseline: Annotated[
-        str | None, typer.Option("--baseline", help="Release to compare with, or 'none'; the last one by default.")
+        str | None,
+        typer.Option("--baseline", metavar="NAME", help="Release to compare with, or 'none'; the last one by default."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Compare although hosts, limits or suites differ.")] = False,
+    force: Force = False,
     out: Out = RESULTS,
 ) -> None:
     """Make a release report from finished runs: OUT/release/VERSION.

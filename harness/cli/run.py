@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.output import INTERRUPTED, RESULTS, Out, console, finish, say, shown
+from harness.cli.output import (
+    INTERRUPTED,
+    RESULTS,
+    Budget,
+    Dims,
+    Inputs,
+    Out,
+    Seed,
+    Targets,
+    console,
+    finish,
+    say,
+    shown,
+)
 from harness.errors import BusyError, SpecError
 
 if TYPE_CHECKING:
@@ -20,24 +33,18 @@ if TYPE_CHECKING:
 
 def run(
     what: Annotated[list[str] | None, typer.Argument(metavar="SUITE | MODEL…", help="A suite, or model files.")] = None,
-    target: Annotated[list[str] | None, typer.Option("--target", help="Run on this target; repeatable.")] = None,
-    dim: Annotated[
-        list[str] | None,
-        typer.Option("--dim", metavar="NAME=SIZE", help="Size of a model's dimension; repeatable. For bare models."),
-    ] = None,
-    input_: Annotated[
-        list[str] | None,
-        typer.Option("--input", metavar="NAME=SHAPE:DTYPE", help="An input: images=1x3x320x320:float32; repeatable."),
-    ] = None,
+    target: Targets = None,
+    dim: Dims = None,
+    input_: Inputs = None,
     inputs: Annotated[
         Path | None, typer.Option("--inputs", metavar="FILE.npz", help="Rows to feed: an array for each input.")
     ] = None,
     out: Out = RESULTS,
-    budget: Annotated[str | None, typer.Option("--budget", help="How long to measure: 90s, 2m.")] = None,
+    budget: Budget = None,
     resume: Annotated[
         str | None, typer.Option("--resume", metavar="RUN", help="Complete a stopped run, or extend one by --budget.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Decides the order of trials and synthetic inputs.")] = 0,
+    seed: Seed = 0,
     quick: Annotated[bool, typer.Option("--quick", help="Shorter windows, three blocks, a minute at most.")] = False,
     exhaustive: Annotated[bool, typer.Option("--exhaustive", help="Drop no row before the end.")] = False,
     controls: Annotated[
@@ -55,7 +62,7 @@ def run(
 
     budget_s = seconds(budget) if budget else None
     if resume is not None:
-        if what or target or quick or exhaustive or controls or dim or input_ or inputs:
+        if what or target or quick or exhaustive or controls or dim or input_ or inputs or seed:
             raise SpecError("--resume", "a resumed run is completed as it was begun", "give --resume and --budget only")
         folder = find(resume, out)
         record = read_run(folder) if budget_s is None else extended(folder, read_run(folder), budget_s)
@@ -68,6 +75,7 @@ def run(
 
 def measured(to: Console, folder: Path, record: RunRecord, new: bool) -> RankedRun:
     """Run the pipeline under a progress display; an interruption says how to go on."""
+    from harness.pipeline.prepare import worth_keeping
     from harness.pipeline.run import run as run_pipeline
     from harness.report.progress import observer
 
@@ -75,9 +83,9 @@ def measured(to: Console, folder: Path, record: RunRecord, new: bool) -> RankedR
     try:
         with observer(to) as watching:
             return run_pipeline(folder, record, watching)
-    except BusyError:
-        if new:
-            shutil.rmtree(folder, ignore_errors=True)  # nothing is in it yet, and `latest` must not mean it
+    except (BusyError, SpecError):
+        if new and not worth_keeping(folder, record):
+            shutil.rmtree(folder, ignore_errors=True)  # `latest` must not mean it
         raise
     except KeyboardInterrupt:
         say(to, f"stopped; finished trials are kept. Go on with: harness run --resume {shown(folder)}")

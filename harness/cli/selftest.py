@@ -4,12 +4,12 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.output import console
+from harness.cli.output import Seed, console
 
 
 def selftest(
     quick: Annotated[bool, typer.Option("--quick", help="Fewer repetitions: under a minute.")] = False,
-    seed: Annotated[int, typer.Option("--seed", help="Decides every random number of the proof.")] = 0,
+    seed: Seed = 0,
 ) -> None:
     """Prove the instrument honest.
 

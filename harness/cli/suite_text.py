@@ -2,15 +2,20 @@
 
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from harness.errors import SpecError
 from harness.launch.base import Terms, launchers, run_job
+from harness.pipeline.request import Request, described
 from harness.spec.check import WHY_NO_PICKLE, plain_name
 from harness.spec.find import load_target
 from harness.spec.formats import format_of, is_pickle, stem_of, suffixes
 from harness.spec.outcome import Input
+from harness.spec.synthetic import Synthetic
 from harness.spec.toml import nearest_file
 from harness.spec.variant import Variant
 from harness.spec.wire import Describe
@@ -23,12 +28,23 @@ _TARGETS = {
 }
 
 
-def write_suite(model: Path, out: Path | None) -> Path:
-    """Write a suite for `model` to `out` (beside the model when None) and return its path."""
+def write_suite(model: Path, out: Path | None, dims: Sequence[str] = (), inputs: Sequence[str] = ()) -> Path:
+    """Write a suite for `model` to `out` (beside the model when None) and return its path.
+
+    `dims` and `inputs` are as typed, see `request.described`. Raises SpecError where the model does not run with them.
+    """
+    if not model.is_file():
+        raise SpecError(str(model), "no such file", nearest_file(model))
     path = out if out is not None else model.with_name(f"{plain_name(stem_of(model.name))}.toml")
+    if path.suffix != ".toml":
+        raise SpecError(str(path), "is no name of a suite", f"it ends in .toml: --out {path}.toml")
     if path.exists():
         raise SpecError(str(path), "exists already", "give another name with --out")
-    text = suite_text(model, path, describe(model))
+    told = described(Request((), dims=dims, inputs=inputs)).synthetic or Synthetic()
+    found = describe(model, told)
+    if found.problem and (dims or inputs):
+        raise SpecError(str(model), found.problem)
+    text = suite_text(model, path, found)
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -44,17 +60,16 @@ class Described(NamedTuple):
     problem: str = ""
 
 
-def describe(model: Path) -> Described:
-    """Load `model` in a child process, and find inputs that it runs with."""
-    if not model.is_file():
-        raise SpecError(str(model), "no such file", nearest_file(model))
+def describe(model: Path, told: Synthetic) -> Described:
+    """Load `model` in a child process, and find inputs that it runs with and that are as they were told."""
     kind = format_of(model.name)
     if is_pickle(model.name):
         raise SpecError(str(model), f"a pickle is refused: {WHY_NO_PICKLE}", "export it to .onnx or .pt2")
     if kind not in _TARGETS:
         raise SpecError(str(model), "its format is not known", f"one of: {', '.join(suffixes())}")
     target = load_target(_TARGETS[kind][0])
-    job = Describe(variant=Variant(format=kind, path=model.name), target=target)
+    synthetic = msgspec.structs.replace(told, rows=1)
+    job = Describe(variant=Variant(format=kind, path=model.name), target=target, synthetic=synthetic)
     with tempfile.TemporaryDirectory() as folder:
         launcher = launchers([target.launcher])[target.launcher]
         outcome = run_job(launcher, Path(folder), job, Terms(model.absolute().parent))

@@ -6,23 +6,25 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.output import RESULTS, Out, console, say, shown
+from harness.cli.output import RESULTS, Budget, Out, Seed, console, say, shown, typed
 from harness.cli.run import measured
 
 
 def tune(
     suite: Annotated[str, typer.Argument(metavar="SUITE", help="A suite: its dataset, its users, its policy.")],
-    candidate: Annotated[str, typer.Option("--candidate", help="The candidate of the suite to tune.")],
+    candidate: Annotated[str, typer.Option("--candidate", metavar="NAME", help="The candidate of the suite to tune.")],
     memory: Annotated[
         str | None, typer.Option("--memory", metavar="MIB,…", help="Sizes to measure; 512 to 10240 if not given.")
     ] = None,
     target: Annotated[
         str | None,
-        typer.Option("--target", help="The function whose memory is varied; the suite's first, or serverless-1769."),
+        typer.Option(
+            "--target", metavar="TARGET", help="Vary this function's memory; the suite's first, or serverless-1769."
+        ),
     ] = None,
     out: Out = RESULTS,
-    budget: Annotated[str | None, typer.Option("--budget", help="How long to measure warm requests: 90s, 2m.")] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Decides the order of trials and the users.")] = 0,
+    budget: Budget = None,
+    seed: Seed = 0,
     quick: Annotated[bool, typer.Option("--quick", help="10 cold starts of each size, shorter windows.")] = False,
 ) -> None:
     """Measure a candidate as a function of several memory sizes.
@@ -49,4 +51,5 @@ def tune(
     users = users_of(record.suite)
     to.print(tune_table(ranked.ranking, record.targets, users.name if users else None, record.suite.description))
     say(to, verdict(ranked.ranking, record.targets))
-    say(to, f"report: {shown(folder / 'report.md')}; each size in words: harness show {shown(folder)} memory-512")
+    in_words = f"harness show {typed(folder)} {record.targets[0].name}"
+    say(to, f"report: {shown(folder / 'report.md')}; each size in words: {in_words}")

@@ -9,13 +9,15 @@ import typer
 from harness.cli.output import RESULTS, UNVERIFIED, Out, RunName, console, say, shown
 from harness.errors import SpecError
 
-By = typer.Option("--by", help="Who or what approves.")
-Note = typer.Option("--note", help="Why, or under which conditions.")
+By = typer.Option("--by", metavar="NAME", help="Who or what approves.")
+Note = typer.Option("--note", metavar="TEXT", help="Why, or under which conditions.")
 
 
 def verify(
     run: RunName = "latest",
-    key: Annotated[Path | None, typer.Option("--key", help="The signer's public key (ed25519).")] = None,
+    key: Annotated[
+        Path | None, typer.Option("--key", metavar="FILE", help="The signer's public key (ed25519).")
+    ] = None,
     out: Out = RESULTS,
 ) -> None:
     """Prove a decision from its evidence.
@@ -62,9 +64,9 @@ def approve(
 
 
 def sign(
-    key: Annotated[Path, typer.Option("--key", help="A private ed25519 key, PEM or OpenSSH.")],
+    key: Annotated[Path, typer.Option("--key", metavar="FILE", help="A private ed25519 key, PEM or OpenSSH.")],
     run: RunName = "latest",
-    by: Annotated[str | None, typer.Option("--by", help="Approve it first, as this name.")] = None,
+    by: Annotated[str | None, typer.Option("--by", metavar="NAME", help="Approve it first, as this name.")] = None,
     note: Annotated[str, Note] = "",
     out: Out = RESULTS,
 ) -> None:

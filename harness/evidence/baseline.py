@@ -38,19 +38,23 @@ def set_baseline(root: Path, runs: Sequence[Path], python: str | None = None, wh
     Evidence is hard-linked where possible. Artefacts are copied: those of a run are links to the originals, which a new
     version may be written over.
 
-    Raises SpecError if the runs are of several suites. Raises EvidenceError if they cannot be read or kept.
+    Raises SpecError if the runs are of several suites, or one is named twice, which would say that runs never differ.
+    Raises EvidenceError if they cannot be read or kept.
     """
     records = [read_run(run) for run in runs]
     suites = dict.fromkeys(record.suite.name for record in records)
     if len(suites) > 1:
         raise SpecError(", ".join(run.name for run in runs), f"are runs of several suites: {', '.join(suites)}")
+    names = [run.name for run in runs]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise SpecError(twice, "is named twice", "name different runs")
     folder = folder_of(root, records[0].suite.name)
     for run in runs:
         if run.parent != folder:
             keep(run, folder / run.name)
     made = Baseline(
         suite=records[0].suite.name,
-        runs=tuple(run.name for run in runs),
+        runs=tuple(names),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         python=python,
         why=why,
@@ -83,11 +87,11 @@ def keep(run: Path, to: Path, linked: bool = True) -> None:
     """
     temporary = to.with_name(f"{to.name}.{os.getpid()}.tmp")
     try:
-        shutil.rmtree(to, ignore_errors=True)
         copy = _linked if linked else shutil.copy2
         shutil.copytree(run, temporary, copy_function=copy, ignore=shutil.ignore_patterns("again", _ARTEFACTS))
         if (run / _ARTEFACTS).is_dir():
             shutil.copytree(run / _ARTEFACTS, temporary / _ARTEFACTS)
+        shutil.rmtree(to, ignore_errors=True)
         temporary.rename(to)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -25,11 +25,15 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file, and rename it to `path` when it is on the disk.
 
-    Raises EvidenceError if the disk is full, or the folder cannot be written.
+    A device or a pipe (`/dev/stdout`) is written to as it is: a rename would take its place. Raises EvidenceError if
+    the disk is full, or the folder cannot be written.
     """
     temporary = path.with_name(path.name + ".tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file() and not path.is_dir():
+            write(path)
+            return
         write(temporary)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())

@@ -74,12 +74,16 @@ def _check_size(path: Path, size: int) -> None:
         raise EvidenceError(f"{path}: damaged: {found} bytes, the outcome says {size}")
 
 
+def readable(folder: Path) -> Outcome | None:
+    """Return a folder's outcome as `read_outcome` does; None, too, where it is damaged."""
+    with suppress(EvidenceError):
+        return read_outcome(folder)
+    return None
+
+
 def succeeded(folder: Path) -> Outcome | None:
     """Return the outcome of a job that ended well and whose files are whole; None otherwise."""
-    try:
-        outcome = read_outcome(folder)
-    except EvidenceError:
-        return None
+    outcome = readable(folder)
     return outcome if outcome is not None and outcome.status == "ok" else None
 
 

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -126,8 +127,9 @@ def new_folder(root: Path, suite_name: str) -> Path:
 
 def find(name: str, root: Path) -> Path:
     """Find a run: a path, a folder's name (or part) under `root`, or `latest`. Raises SpecError if there is none."""
-    if (Path(name) / "run.json").is_file():
-        return Path(name).absolute()
+    with suppress(OSError):  # a name that is too long for a path may be part of none
+        if (Path(name) / "run.json").is_file():
+            return Path(name).absolute()
     runs = sorted(path.parent for path in root.absolute().glob("*/run.json"))
     if name != "latest":
         runs = [path for path in runs if name in path.name]

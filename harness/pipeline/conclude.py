@@ -75,7 +75,18 @@ def derive(folder: Path, policy: Policy | None = None) -> Derived:
     detectable = sensitivity(entries, judged_by)
     notes += (*ranking.notes, *([detectable] if detectable else []), *notes_of(reader, race, policy))
     notes += controls(folder, reader.record)
-    return Derived(reader, msgspec.structs.replace(ranking, notes=notes), judged_by, policy is None)
+    return Derived(reader, msgspec.structs.replace(ranking, notes=_joined(notes)), judged_by, policy is None)
+
+
+def _joined(notes: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
+    """Say in one note that the budget was short and how far windows were shortened for it."""
+    by_code = {note.code: note for note in notes}
+    short, windows = by_code.get("budget_short"), by_code.get("windows_shortened")
+    if short is None or windows is None:
+        return notes
+    text = f"{short.message} ({windows.data['fraction']:.0%} of the suite's seconds at the least)"
+    joined = msgspec.structs.replace(short, message=text, data={**short.data, **windows.data})
+    return tuple(joined if note is short else note for note in notes if note is not windows)
 
 
 def _write(ranked: RankedRun) -> None:

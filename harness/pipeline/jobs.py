@@ -172,7 +172,8 @@ class Sizes:
         self.ready = [name for name, cell in prepared.cells.items() if cell.status == "ok"]
         costs = self._costs(self.ready, self._wanted)
         self._budget_s = measuring_s(record)
-        self.blocks = plan.planned_blocks(list(costs.values()), self._windows, self._budget_s, self._wanted)
+        most = record.suite.budget.max_trials
+        self.blocks = plan.planned_blocks(list(costs.values()), self._windows, self._budget_s, self._wanted, most)
         self.wanted_s = plan.seconds_wanted(list(costs.values()), self._windows, self._wanted)
 
     def next(self, alive: Sequence[str], done: int, spent_s: float, needed: int | None = None) -> Sizing:

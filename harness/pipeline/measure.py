@@ -92,8 +92,9 @@ class Measuring:
         wanted = plan.wanted_blocks(self._record.suite, self._record.quick)
         if not sizes.ready or sizes.wanted_s <= budget_s:
             return ()
+        cells = f"{len(sizes.ready)} cell{'' if len(sizes.ready) == 1 else 's'}"
         text = (
-            f"{len(sizes.ready)} cells × {wanted} blocks need about {_minutes(sizes.wanted_s)} at this speed; "
+            f"{cells} × {wanted} blocks need about {_minutes(sizes.wanted_s)} at this speed; "
             f"the budget is {_minutes(budget_s)}: {sizes.blocks} blocks, with shorter windows"
         )
         self._observer.say(text)

@@ -86,8 +86,8 @@ class Windows(NamedTuple):
         return of.setup_s + _UNCOUNTED * (first + others)
 
 
-def planned_blocks(costs: Sequence[Cost], windows: Windows, budget_s: float, wanted: int) -> int:
-    """Return how many blocks the budget buys, two at least: `wanted`, more where processes start fast.
+def planned_blocks(costs: Sequence[Cost], windows: Windows, budget_s: float, wanted: int, most: int) -> int:
+    """Return how many blocks the budget buys, two at least, `most` at most: `wanted`, more where processes start fast.
 
     Of two ways to spend the same seconds, more and shorter trials bound a percentile better: between k trials the
     variance has k - 1 degrees of freedom.
@@ -96,12 +96,12 @@ def planned_blocks(costs: Sequence[Cost], windows: Windows, budget_s: float, wan
     setup_s = math.fsum(cost.setup_s for cost in costs)
     affordable = int(budget_s / shortest) if shortest > 0 else wanted
     cheap = int(SETUP_FRACTION * budget_s / setup_s) if setup_s > 0 else wanted
-    return max(FEWEST_BLOCKS, min(affordable, max(wanted, min(cheap, MOST_BLOCKS))))
+    return min(most, max(FEWEST_BLOCKS, min(affordable, max(wanted, min(cheap, MOST_BLOCKS)))))
 
 
 def wanted_blocks(suite: Suite, quick: bool) -> int:
-    """Return how many blocks a run should have at least."""
-    return max(suite.budget.trials, QUICK_BLOCKS if quick else BLOCKS)
+    """Return how many blocks a run should have at least; no more than the suite allows."""
+    return min(suite.budget.max_trials, max(suite.budget.trials, QUICK_BLOCKS if quick else BLOCKS))
 
 
 def seconds_wanted(costs: Sequence[Cost], windows: Windows, blocks: int) -> float:

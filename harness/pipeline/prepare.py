@@ -25,7 +25,7 @@ from harness.spec.formats import format_of
 from harness.spec.metrics import QUALITY, split_key
 from harness.spec.outcome import Outcome
 from harness.spec.policy import Policy
-from harness.spec.suite import SPLITS, Candidate, tolerance
+from harness.spec.suite import SPLITS, Candidate, Dataset, tolerance
 from harness.spec.target import Target
 from harness.spec.variant import Variant
 from harness.spec.wire import CheckTarget, Convert, Job, MakeDataset
@@ -68,7 +68,9 @@ class Preparation:
         self._say("preparing the dataset")
         outcome = self._do("dataset", MakeDataset(dataset=dataset, base=self._record.base))
         if outcome.status != "ok":
-            raise SpecError(self._record.suite_file, f"dataset: {outcome.message}")
+            where = "--inputs" if self._record.synthetic_policy else f"{self._record.suite_file}: dataset"
+            log = _dataset_log(self._folder, dataset)
+            raise SpecError(where, outcome.message, f"see {log}" if log is not None else "")
         if (before := _readable(self._folder)) is not None and before.digests != outcome.digests:
             shutil.rmtree(self._folder / _FOLDER / "dataset")  # else the next attempt would take it as it is
             mend = "put the old one back, or begin a new run"
@@ -206,6 +208,19 @@ class Preparation:
         if outcome.status == "invalid" and isinstance(job, CheckTarget | Convert):
             raise SpecError(f"target '{job.target.name}'", outcome.message)
         return outcome
+
+
+def _dataset_log(folder: Path, dataset: Dataset) -> Path | None:
+    """Return the log of a dataset that was not made, with the traceback of its builder; None where there is no such."""
+    made = folder / _FOLDER / "dataset"
+    log, sources = made / "worker.log", (dataset, dataset.calibration, dataset.production)
+    built = any(source is not None and source.builder is not None for source in sources)
+    return log if built and succeeded(made) is None and log.is_file() else None
+
+
+def worth_keeping(folder: Path, record: RunRecord) -> bool:
+    """Whether a run that was refused holds more than the message said: evidence, or the log of a builder."""
+    return (folder / "prepare.json").exists() or _dataset_log(folder, record.suite.dataset) is not None
 
 
 def _takes_none(outcome: Outcome | None, target: Target) -> bool:

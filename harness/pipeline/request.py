@@ -99,10 +99,13 @@ def begun(
 def extended(folder: Path, record: RunRecord, budget_s: float) -> RunRecord:
     """Give a run another budget (s, for all of its measuring) and keep that in its record.
 
-    Raises SpecError unless it is more than before. Raises EvidenceError if the record cannot be written.
+    The budget that it has already stays: the command may be one that was stopped. Raises SpecError if it is less than
+    before. Raises EvidenceError if the record cannot be written.
     """
     before = record.suite.budget
-    if budget_s <= before.seconds:
+    if budget_s == before.seconds:
+        return record
+    if budget_s < before.seconds:
         mend = "give more: the budget is that of the whole run"
         raise SpecError("--budget", f"the run has {before.seconds:g} s already", mend)
     budget = msgspec.structs.replace(before, seconds=budget_s)

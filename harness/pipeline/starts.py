@@ -12,9 +12,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from harness.errors import EvidenceError
 from harness.evidence.files import cannot_write
-from harness.evidence.folder import read_outcome, set_aside
+from harness.evidence.folder import readable, set_aside
 from harness.evidence.run import Cell, Prepared, RunRecord, cells, cold_folder, start_folder
 from harness.launch.base import Launchers, Terms, run_job
 from harness.pipeline.progress import Observer
@@ -71,11 +70,7 @@ class Starts:
     def _outcome(self, cell: Cell, number: int) -> Outcome:
         """Return the outcome of a cell's start, which is run where there is none yet."""
         folder = start_folder(self._folder, cell.name, number)
-        try:
-            done = read_outcome(folder)
-        except EvidenceError:
-            done = None
-        if done is not None:
+        if (done := readable(folder)) is not None:
             return done
         try:
             set_aside(folder)

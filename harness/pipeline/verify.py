@@ -72,10 +72,10 @@ def _evidence(folder: Path, decision: Decision) -> Iterator[Diagnostic]:
         if file_digest(folder / MANIFEST) != decision.evidence.sha256:
             yield diagnostic("file_changed", f"{MANIFEST}: its digest is not that in {FILE}", MANIFEST)
         manifest = read_json(folder / MANIFEST, Manifest)
-    except OSError:
+    except FileNotFoundError:
         yield diagnostic("file_missing", f"{MANIFEST}: is missing, so that single files cannot be named", MANIFEST)
         return
-    except EvidenceError as error:
+    except (OSError, EvidenceError) as error:
         yield diagnostic("file_unreadable", str(error), MANIFEST)
         return
     yield from map(_said, changes(folder, manifest))

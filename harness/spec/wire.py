@@ -152,10 +152,11 @@ class Convert(_Job, frozen=True, kw_only=True, tag="convert"):
 
 
 class Describe(_Job, frozen=True, kw_only=True, tag="describe"):
-    """Read a model's inputs off it."""
+    """Read a model's inputs off it, and find some that it runs with; `synthetic` is what is known of them."""
 
     variant: Variant
     target: Target
+    synthetic: Synthetic = Synthetic(rows=1)
 
 
 Job = Trial | ColdStart | CheckTarget | MakeDataset | Convert | Describe

@@ -6,7 +6,6 @@ from harness.runtimes.base import InputError, load_runtime, wrong_option
 from harness.spec import plugins
 from harness.spec.metrics import nearest
 from harness.spec.outcome import Fact, Input, Outcome
-from harness.spec.suite import Synthetic
 from harness.spec.target import Target
 from harness.spec.wire import CheckTarget, Describe
 from harness.worker.inputs import guess_for, note
@@ -60,7 +59,7 @@ def describe(job: Describe) -> Outcome:
     inputs = tuple(Input(name=t.name, dtype=str(t.dtype or "unknown"), shape=t.shape) for t in session.inputs)
     try:
         with session.scope():
-            guess = guess_for(session, Synthetic(rows=1), 0)
+            guess = guess_for(session, job.synthetic, 0)
     except InputError as error:
         return Outcome(status="ok", inputs=inputs, message=str(error))
     return Outcome(status="ok", inputs=inputs, notes=(note(guess),))

@@ -42,11 +42,11 @@ latency_p50_ms = { weight = 1, target = 0.1, limit = 100 }
 """
 
 
-def harness(folder: Path, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+def harness(folder: Path, *arguments: str, timeout: float = 120, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-P", "-c", MAIN, *arguments],
         cwd=folder,
-        env={**os.environ, "COLUMNS": "240"},
+        env={**os.environ, "COLUMNS": "240", **env},
         capture_output=True,
         text=True,
         timeout=timeout,

@@ -52,6 +52,28 @@ def test_a_model_that_no_guess_fits_gets_a_suite_to_complete(models, tmp_path):
     assert suite.dataset.synthetic.inputs == {}
 
 
+def test_sizes_and_inputs_that_are_said_are_in_the_suite(models, tmp_path):
+    model = models.picked(tmp_path / "m.onnx")
+    written = init.write_suite(model, None, ["batch=4"], ["scores=Nx64:float32:0..1"])
+    suite, _ = load_suite(str(written))
+    assert suite.dataset.synthetic.inputs == {"scores": "Nx64:float32:0..1", "row": "4x1:int64:0..1"}
+
+
+@pytest.mark.parametrize(
+    ("dims", "inputs", "said"),
+    [
+        (["batsh=4"], [], r"m\.onnx: --dim batsh: the model has no dimension of this name \(did you mean 'batch'\?\)"),
+        ([], ["row=1x9"], r"m\.onnx: --input row=1x9: the model wants \*x1"),
+        (["batch"], [], "--dim: 'batch' has no name and '='"),
+    ],
+)
+def test_what_is_said_wrongly_writes_no_suite(models, tmp_path, dims, inputs, said):
+    model = models.picked(tmp_path / "m.onnx")
+    with pytest.raises(SpecError, match=said):
+        init.write_suite(model, None, dims, inputs)
+    assert not list(tmp_path.glob("*.toml"))
+
+
 def test_what_exists_is_not_overwritten(models, tmp_path):
     model = models.doubled(tmp_path / "m.onnx")
     (tmp_path / "m.toml").write_text("mine")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from .test_cli import SUITE, harness, write_fakes
+from .test_cli import MAIN, SUITE, done, harness, write_fakes
+
+__all__ = ["done"]
 
 
 @pytest.fixture
@@ -68,19 +71,84 @@ def test_models_of_one_name_are_told_apart():
         ),
         (["init", "m.joblib"], "m.joblib: a pickle is refused"),
         (["init", "gone.onnx"], "gone.onnx: no such file"),
+        (["init", "."], ".: no such file"),
+        (["init", "m.joblib", "--out", "mine"], "mine: is no name of a suite (it ends in .toml: --out mine.toml)"),
+        (["run", "--resume", "latest", "--seed", "1"], "--resume: a resumed run is completed as it was begun"),
+        (["show", "x" * 300], "results: no run called 'xxx"),
+        (["capacity", "--p99", "5ms"], "--rate: no load is given (write --rate 2000, requests per second)"),
+        (["nightly", "mine.toml", "--alpha", "0%"], "--alpha: '0%' is no error rate (write 5%, or 1%)"),
+        (["run", "fast.fake.toml", "--inputs", "notes.txt"], "error: --inputs: "),
+        (["run", "mine.toml", "--target", "odd.toml"], "target 'odd': options.no: unknown key"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_wrong_use_is_one_message_and_exit_2(fakes, arguments, said):
     (fakes / "notes.txt").touch()
     (fakes / "m.joblib").touch()
+    (fakes / "odd.toml").write_text('description = "odd"\nruntime = "fake"\n[options]\nno = 1\n')
     finished = harness(fakes, *arguments)
     assert finished.returncode == 2
     assert finished.stderr.startswith("error: ")
     assert said in finished.stderr
     assert finished.stderr.count("\n") == 1
     assert "Traceback" not in finished.stderr
-    assert not (fakes / "results").exists(), "a wrong command leaves no run behind"
+    assert not list(fakes.glob("results/*")), "a wrong command leaves no run behind"
+
+
+def test_a_seed_below_0_is_refused(fakes):
+    finished = harness(fakes, "run", "mine.toml", "--seed", "-1")
+    assert finished.returncode == 2 and "'--seed'" in finished.stderr
+    assert not (fakes / "results").exists()
+
+
+def test_a_builder_that_fails_is_said_with_the_log_that_tells_more(fakes):
+    (fakes / "rows.py").write_text("def load():\n    return 1 / 0\n")
+    dataset = '[dataset]\nbuilder = "rows:load"\n'
+    (fakes / "mine.toml").write_text(SUITE + dataset)
+    finished = harness(fakes, "run", "mine.toml")
+    assert finished.returncode == 2
+    assert "mine.toml: dataset: ZeroDivisionError: division by zero (see " in finished.stderr
+    log = Path(finished.stderr.rpartition("(see ")[2].rstrip().rstrip(")"))
+    assert 'rows.py", line 2' in log.read_text()
+
+
+@pytest.mark.parametrize("command", [["suites"], ["capacity", "latest", "--rate", "9", "--p99", "1us"]])
+def test_a_reader_that_goes_away_changes_no_exit_code(command, done):
+    """As in `harness show latest | head -1`."""
+    whole = harness(done[0], *command)
+    readable, writable = os.pipe()
+    os.close(readable)
+    finished = subprocess.run(
+        [sys.executable, "-P", "-c", MAIN, *command],
+        cwd=done[0],
+        stdout=writable,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(writable)
+    assert (finished.returncode, finished.stderr) == (whole.returncode, "")
+
+
+def test_no_room_for_the_output_is_one_message(fakes):
+    with Path("/dev/full").open("wb") as full:
+        finished = subprocess.run(
+            [sys.executable, "-P", "-c", MAIN, "suites"],
+            cwd=fakes,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert finished.returncode == 2
+    assert finished.stderr == "error: standard output: No space left on device\n"
+
+
+def test_characters_that_the_terminal_lacks_are_replaced(fakes):
+    finished = harness(fakes, "suites", PYTHONIOENCODING="ascii")
+    assert finished.returncode == 0 and "digits" in finished.stdout
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,13 @@ def test_a_budget_that_is_enough_is_not_spoken_of(suite, monkeypatch):
     assert spent(folder) < 60.0, "and not spent when the decision is made"
 
 
+def test_one_cell_is_not_spoken_of_as_several(suite, monkeypatch):
+    clock, watching = on_virtual_time(monkeypatch, VirtualTime()), Watching()
+    folder, record = suite({"slow": 300.0}, budget=3.0, seconds=1.0, common=PLAIN)
+    run(folder, record, clock, watching)
+    assert [text for text in watching.said if text.startswith("1 cell × 5 blocks need about")]
+
+
 def test_preparing_does_not_count(suite, monkeypatch):
     """A cell whose first process took longer than the budget is measured all the same."""
     clock = on_virtual_time(monkeypatch, VirtualTime(setup_s=30.0, fork_s=0.2))
@@ -87,15 +94,27 @@ def test_a_slow_cell_is_given_longer_windows_and_others_are_not(suite, monkeypat
     assert sum(window.samples for window in windows) >= 368
 
 
-def test_windows_that_were_shortened_are_a_note(suite, monkeypatch):
+def test_a_short_budget_and_the_windows_it_shortened_are_one_note(suite, monkeypatch):
     clock = on_virtual_time(monkeypatch, VirtualTime())
     folder, record = suite(MIXED, budget=8.0, most=30, seconds=1.0, common=PLAIN)
     run(folder, record, clock)
     trials = [trial for cell in open_run(folder).cells for trial in open_run(folder).trials(cell.name)]
     least = min(read_job(trial.folder).scenarios[0].seconds for trial in trials)
     assert least < 1.0
-    (said,) = [note.message for note in conclude(folder).ranking.notes if note.code == "windows_shortened"]
-    assert f"{least:.0%}" in said
+    notes = conclude(folder).ranking.notes
+    (note,) = [note for note in notes if "windows" in note.message]
+    assert note.code == "budget_short" and note.data["fraction"] == pytest.approx(least)
+    assert note.message.endswith(f"with shorter windows ({least:.0%} of the suite's seconds at the least)")
+
+
+def test_the_budget_is_spent_on_as_many_trials_as_the_suite_allows(suite, monkeypatch):
+    """Windows are as long as three trials leave room for, not as five would."""
+    clock, watching = on_virtual_time(monkeypatch, VirtualTime()), Watching()
+    folder, record = suite(MIXED, budget=10.0, most=3, seconds=1.0, common=PLAIN)
+    run(folder, raced(record, "off"), clock, watching)
+    assert len(list((folder / "blocks").iterdir())) == 3
+    assert 8.0 < spent(folder) <= 11.0
+    assert [text for text in watching.said if "3 cells × 3 blocks need about" in text]
 
 
 def test_the_tails_of_finalists_take_a_part_of_what_is_left(suite, monkeypatch):

@@ -35,13 +35,13 @@ FIELDS = st.lists(COSTS, min_size=1, max_size=12).map(lambda costs: {f"c{i}": co
 WINDOWS = st.builds(Windows, first_s=st.floats(0.01, 10.0), others_s=st.floats(0.0, 10.0))
 
 
-def suite(trials=3):
+def suite(trials=3, most=30):
     return Suite(
         description="",
         targets=("t",),
         candidate=tuple(Candidate(name=f"c{i}", path="x.onnx") for i in range(2)),
         scenario=(SingleStream(name="s"),),
-        budget=Budget(trials=trials),
+        budget=Budget(trials=trials, max_trials=most),
     )
 
 
@@ -70,6 +70,7 @@ def test_orders_differ_between_blocks_and_seeds_and_favour_no_cell():
 
 def test_a_run_wants_five_blocks_a_quick_one_three_or_what_the_suite_asks_for():
     assert plan.wanted_blocks(suite(), quick=False) == 5
+    assert plan.wanted_blocks(suite(most=2), quick=False) == 2, "no more than the suite allows"
     assert plan.wanted_blocks(suite(), quick=True) == 3
     assert plan.wanted_blocks(suite(trials=8), quick=False) == plan.wanted_blocks(suite(trials=8), quick=True) == 8
 
@@ -95,12 +96,14 @@ def test_a_window_under_a_quota_costs_a_turn_at_least():
 
 def test_the_number_of_blocks_in_literal_numbers():
     shortest = A_SECOND.cost_s(QUICK, plan.SHORTEST)  # 0.836 s
-    assert plan.planned_blocks([QUICK] * 2, A_SECOND, 30.0, 5) == 5
-    assert plan.planned_blocks([QUICK] * 2, A_SECOND, 66.8, 5) == 8, "processes start in a second: eight take 12 %"
-    assert plan.planned_blocks([QUICK] * 2, A_SECOND, 1000.0, 5) == plan.MOST_BLOCKS
-    assert plan.planned_blocks([QUICK] * 2, A_SECOND, 7 * shortest, 5) == 3
-    assert plan.planned_blocks([QUICK] * 2, A_SECOND, 0.1, 5) == plan.FEWEST_BLOCKS
-    assert plan.planned_blocks([], A_SECOND, 0.1, 5) == 5
+    assert plan.planned_blocks([QUICK] * 2, A_SECOND, 30.0, 5, 30) == 5
+    assert plan.planned_blocks([QUICK] * 2, A_SECOND, 66.8, 5, 30) == 8, "processes start in a second: eight take 12 %"
+    assert plan.planned_blocks([QUICK] * 2, A_SECOND, 1000.0, 5, 30) == plan.MOST_BLOCKS
+    assert plan.planned_blocks([QUICK] * 2, A_SECOND, 7 * shortest, 5, 30) == 3
+    assert plan.planned_blocks([QUICK] * 2, A_SECOND, 0.1, 5, 30) == plan.FEWEST_BLOCKS
+    assert plan.planned_blocks([], A_SECOND, 0.1, 5, 30) == 5
+    assert plan.planned_blocks([QUICK] * 2, A_SECOND, 1000.0, 5, 3) == 3, "the suite allows no more"
+    assert plan.planned_blocks([QUICK] * 2, A_SECOND, 1000.0, 5, 1) == 1
 
 
 @given(FIELDS, WINDOWS, st.floats(0.1, 1e4), st.floats(0.0, 1e4), st.integers(2, 30))
@@ -108,20 +111,20 @@ def test_blocks_fit_the_budget_are_more_than_wanted_only_where_cheap_and_grow_wi
     field, windows, budget_s, more_s, wanted
 ):
     costs = list(field.values())
-    blocks = plan.planned_blocks(costs, windows, budget_s, wanted)
+    blocks = plan.planned_blocks(costs, windows, budget_s, wanted, 30)
     assert plan.FEWEST_BLOCKS <= blocks <= max(wanted, plan.MOST_BLOCKS)
     setup_s = math.fsum(cost.setup_s for cost in costs)
     assert blocks <= max(wanted, plan.FEWEST_BLOCKS) or blocks * setup_s <= plan.SETUP_FRACTION * budget_s * (1 + 1e-9)
     shortest = math.fsum(windows.cost_s(cost, plan.SHORTEST) for cost in costs)
     assert blocks == plan.FEWEST_BLOCKS or blocks * shortest <= budget_s * (1 + 1e-9)
-    assert blocks <= plan.planned_blocks(costs, windows, budget_s + more_s, wanted)
+    assert blocks <= plan.planned_blocks(costs, windows, budget_s + more_s, wanted, 30)
 
 
 @given(FIELDS, WINDOWS, st.integers(2, 30))
 def test_a_budget_of_the_seconds_wanted_buys_the_blocks_that_are_wanted(field, windows, wanted):
     costs = list(field.values())
     seconds = plan.seconds_wanted(costs, windows, wanted)
-    assert plan.planned_blocks(costs, windows, seconds * (1 + 1e-9), wanted) >= wanted
+    assert plan.planned_blocks(costs, windows, seconds * (1 + 1e-9), wanted, 30) >= wanted
 
 
 def total(field, windows, stretch):
@@ -285,3 +288,18 @@ def test_requests_needed_in_literal_numbers():
     # Student's 0.975 quantile for 4 degrees of freedom is 2.776; (2.776 / 1.960)² = 2.007
     assert plan.requests_needed(368, 5) == math.ceil(368 * 1.15 * 2.0068 / 5) == 170
     assert plan.requests_needed(368, 30) == math.ceil(368 * 1.15 * 1.0889 / 30) == 16
+
+
+def test_requests_that_wait_wait_together_so_that_more_are_needed():
+    """1 / (1 - rho)^2, as long as a queue can be expected to end."""
+    assert [plan.queue_effect(busy) for busy in (0.0, 0.5, 0.75)] == [1.0, 4.0, 16.0]
+    assert plan.queue_effect(0.99) == plan.queue_effect(0.8) == pytest.approx(25.0)
+    assert plan.queue_effect(-0.1) == 1.0
+
+
+def test_windows_serve_up_to_the_requests_that_are_needed():
+    half = plan.Windows(first_s=0.5, others_s=0.0)
+    cost = plan.Cost(setup_s=0.1, request_s=0.02, others_s=0.0, needed=100)
+    assert plan.useful(cost, half) == pytest.approx(4.0), "2 s of half a second"
+    assert plan.useful(cost._replace(needed=10), half) == 1.0
+    assert plan.useful(cost._replace(gap_s=0.04), half) == pytest.approx(8.0), "arrivals are rarer than requests take"

@@ -8,7 +8,9 @@ import msgspec
 import pytest
 
 from harness.analyse.reader import open_run
-from harness.evidence.run import block_file, read_block, read_race, trial_folder
+from harness.errors import SpecError
+from harness.evidence.run import block_file, read_block, read_race, read_run, trial_folder
+from harness.pipeline.request import extended
 from harness.selftest.inline import InlineLauncher
 
 from .scripted import SharedTime, Suites, VirtualTime, on_virtual_time, raced, run
@@ -150,3 +152,13 @@ def test_a_resumed_run_does_not_know_of_failures_to_come(suite):
     (folder / "race.json").unlink()
     run(folder, record, FailsLater())
     assert read_race(folder) == before
+
+
+def test_a_command_that_extends_a_run_may_be_given_again(suite):
+    """It may have been stopped: the budget that the run has already is not refused, a smaller one is."""
+    folder, record = suite({"a": 1.0}, budget=10.0)
+    longer = extended(folder, record, 20.0)
+    assert read_run(folder).suite.budget.seconds == 20.0
+    assert extended(folder, longer, 20.0) == longer
+    with pytest.raises(SpecError, match="--budget: the run has 20 s already"):
+        extended(folder, longer, 15.0)
