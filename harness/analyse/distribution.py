@@ -43,11 +43,14 @@ def curve(requests: Sequence[Array]) -> Curve:
     return Curve(levels, np.partition(pooled, places)[places] / NS_PER_MS, int(pooled.size), len(requests))
 
 
-def band(requests: Sequence[Array]) -> Band:
-    """Return the intervals of the percentiles that so many requests (ns) show; trials are clusters."""
+def band(requests: Sequence[Array], queued: bool = False) -> Band:
+    """Return the intervals of the percentiles that so many requests (ns) show; trials are clusters.
+
+    `queued`: they are those of an open loop.
+    """
     n = sum(each.size for each in requests)
     levels = [level for level in _BOUNDED if n * (1.0 - level) >= 1.0] or [0.5]
-    found = [each for _, each in sorted(pooled_quantiles(requests, levels).items())]
+    found = [each for _, each in sorted(pooled_quantiles(requests, levels, queued=queued).items())]
     ends = np.array([(each.low, each.high) for each in found]) / NS_PER_MS
     return Band(np.array(levels), ends[:, 0], ends[:, 1])
 

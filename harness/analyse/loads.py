@@ -49,7 +49,7 @@ def _point(group: Sequence[Offered]) -> LoadPoint:
     trials: dict[int, list[Array]] = {}
     for each in group:
         trials.setdefault(each.trial, []).append(each.latency_ns)
-    found = pooled_quantiles([np.concatenate(each) for each in trials.values()], (0.5, 0.99))
+    found = pooled_quantiles([np.concatenate(each) for each in trials.values()], (0.5, 0.99), queued=True)
     rate = math.exp(math.fsum(math.log(each.rate_per_s) for each in group) / len(group))
     p50, (value, low, high, *_) = found[0.5].value, found[0.99]
     n = sum(each.latency_ns.size for each in group)

@@ -58,7 +58,8 @@ def percentiles(trials: Sequence[TrialMetrics], keys: Sequence[str]) -> dict[str
         full = {split_key(key)[1]: key for key in group}
         one = next(iter(full.values()))
         times = [trial.requests(trial.timed[one], array) for trial in trials]
-        found |= {full[name]: quantile for name, quantile in pooled(times, [*full]).items()}
+        queued = array == LATENCY and any(trial.queued(trial.timed[one]) for trial in trials)
+        found |= {full[name]: quantile for name, quantile in pooled(times, [*full], queued).items()}
     return found
 
 
@@ -100,6 +101,7 @@ def _of_requests(key: str, found: PooledQuantile, n: int, trials: int) -> Measur
         unit=lookup(key).unit,
         basis="pooled",
         effective_n=found.effective_n,
+        independent_n=found.independent_n if found.independent_n < n else msgspec.UNSET,
     )
 
 

@@ -16,9 +16,9 @@ from harness.stats.pooled import PooledQuantile, pooled_quantiles
 _BEGIN, _END = 0, 1
 
 
-def pooled(latencies: Sequence[Array], keys: Sequence[str]) -> dict[str, PooledQuantile]:
-    """Return percentiles (ms) of the requests of several trials together (ns), by plain key."""
-    found = pooled_quantiles(latencies, [LEVELS[key] for key in keys])
+def pooled(latencies: Sequence[Array], keys: Sequence[str], queued: bool = False) -> dict[str, PooledQuantile]:
+    """Return percentiles (ms) of the requests of several trials together (ns), by plain key; `queued`: an open loop."""
+    found = pooled_quantiles(latencies, [LEVELS[key] for key in keys], queued=queued)
     return {key: _scaled(found[LEVELS[key]]) for key in keys}
 
 
@@ -41,13 +41,13 @@ def undisturbed(trials: Sequence[TrialMetrics], windows: Sequence[str], keys: Se
     There are none where no request did. The slices of all these trials are judged together, so that a trial in a slow
     hour is seen to be slow.
     """
-    slices = [trial.slices() for trial in trials]
+    slices, queued = [trial.slices() for trial in trials], any(map(TrialMetrics.queued, trials, windows))
     bad = disturbed(np.concatenate(slices))
     if not bad.any():
-        return Undisturbed(pooled([*map(TrialMetrics.requests, trials, windows)], keys), 0.0)
+        return Undisturbed(pooled([*map(TrialMetrics.requests, trials, windows)], keys, queued), 0.0)
     parts = np.split(bad, np.cumsum([len(each) for each in slices])[:-1])
     kept = [_kept(*each) for each in zip(trials, windows, slices, parts, strict=True)]
-    return Undisturbed(pooled(kept, keys) if any(each.size for each in kept) else {}, float(bad.mean()))
+    return Undisturbed(pooled(kept, keys, queued) if any(each.size for each in kept) else {}, float(bad.mean()))
 
 
 def _kept(trial: TrialMetrics, window: str, slices: Integers, bad: Booleans) -> Array:

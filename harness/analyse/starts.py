@@ -106,7 +106,7 @@ def start_measures(starts: Sequence[Start], lifecycle: Lifecycle | None) -> dict
         pooled = pooled_quantiles(arrays, tuple(keys.values()))
         n = sum(map(len, arrays))
         for key, p in keys.items():
-            value, low, high, effective, _ = pooled[p]
+            value, low, high, effective, *_ = pooled[p]
             found[key] = _measure(Quantile(value, low, high), n, len(arrays), effective)
     return found
 

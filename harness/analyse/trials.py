@@ -64,6 +64,10 @@ class TrialMetrics(NamedTuple):
         """Open one array of a window's requests (ns), memory-mapped; EvidenceError if it is damaged."""
         return read_requests(self.folder, window, array, self.window(window).samples)
 
+    def queued(self, window: str) -> bool:
+        """Whether the requests of a window are those of an open loop, so that they wait for one another."""
+        return self.window(window).open_loop is not None
+
     def service(self, scenario: str) -> Array | None:
         """Open the times (ns) that requests of a scenario's last window took to be served, without waiting for it."""
         latency, windows = self.latencies(scenario), self.windows(scenario)

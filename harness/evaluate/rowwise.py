@@ -117,19 +117,21 @@ def _wilson(p: float, n: float, z: float) -> tuple[float, float]:
 
 
 def top1(predictions: Array) -> Integers:
-    """Return the predicted class per row.
+    """Return the predicted class per row; -1, which is no class, where a score is NaN.
 
     Predictions are [rows, classes] scores; [rows] or [rows, 1] of one score (probability, else logit); or [rows] of
     class numbers. Further dimensions of size 1 do not matter.
     """
     scores = predictions.reshape(len(predictions), -1)
+    flat, known = scores[:, 0], ~np.isnan(scores).any(axis=1)
     if scores.shape[1] > 1:
-        return np.asarray(scores.argmax(axis=1), dtype=np.int64)
-    flat = scores[:, 0]
-    if flat.dtype.kind in "iub":
-        return np.asarray(flat, dtype=np.int64)
-    threshold = 0.5 if flat.min() >= 0 and flat.max() <= 1 else 0.0
-    return np.asarray(flat > threshold, dtype=np.int64)
+        found = scores.argmax(axis=1)
+    elif flat.dtype.kind in "iub":
+        found = flat
+    else:
+        probabilities = bool(np.all((flat[known] >= 0) & (flat[known] <= 1)))
+        found = flat > (0.5 if probabilities else 0.0)
+    return np.where(known, found, -1).astype(np.int64)
 
 
 def misfit(predictions: Array, like: Array, task: str) -> str | None:

@@ -159,13 +159,14 @@ def requests_needed(samples: int, blocks: int) -> int:
 
 
 def queue_effect(utilisation: float) -> float:
-    """Return how many times the requests an open loop needs, because those that wait wait together: 1 / (1 - rho)^2.
+    """Return how many times the requests an open loop needs, because those that wait wait together.
 
-    That is the time a queue takes to forget where it began, in service times. Simulated, five trials from an empty
-    queue, M/D/1 and lognormal service times: p99's 95 % interval covers in 83-87 % of 150 runs with 400 requests at
-    rho = 0.7, and in 94-97 % with 2,000; in 68-73 % with 400 at 0.85, and in 83-87 % with 2,000.
+    It is (1 + rho) / (1 - rho)^2: what p99's design effect (`stats.serial`) is in queues. Simulated (n = 3,000,000), it
+    is 5.3 (M/D/1) to 6.3 (lognormal service, sigma 0.5) at rho = 0.5, 43 to 46 at 0.8, and 159 to 221 at 0.9; from 0.8
+    on what is asked for does not grow any more.
     """
-    return 1.0 / (1.0 - min(max(utilisation, 0.0), _FULLEST)) ** 2
+    rho = min(max(utilisation, 0.0), _FULLEST)
+    return (1.0 + rho) / (1.0 - rho) ** 2
 
 
 class Turn(NamedTuple):

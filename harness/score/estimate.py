@@ -10,6 +10,7 @@ import math
 import zlib
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from scipy import special
 
@@ -98,9 +99,12 @@ def estimate(entry: Entry, key: str) -> Estimate | None:
 def is_thin(measure: Measure, key: str) -> bool:
     """Whether a percentile has too few requests, or trials, for an upper end even if trials do not differ.
 
-    Of a simulated one it is what was measured that counts, as if it had been independent requests.
+    Of an open loop, those count that its requests are worth. Of a simulated one it is what was measured that counts, as
+    if it had been independent requests.
     """
     p, n = LEVELS.get(split_key(key)[1]), measure.n
+    if measure.independent_n is not msgspec.UNSET:
+        n = math.floor(measure.independent_n)
     if measure.basis == "simulated" and measure.effective_n is not None:
         n = math.floor(measure.effective_n)
     return p is None or not enough(n, measure.trials, p)

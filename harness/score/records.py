@@ -17,7 +17,8 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     `n` counts samples, `trials` counts processes; `basis` says which spread the interval shows: "pooled" requests
     of all trials with the trials as clusters, "within" one trial, "between" trials, "rows" of the dataset, "simulated"
     (of the processes that fed a simulation), or "exact" (a size, no spread). `effective_n` is the number of
-    independent requests that would know a percentile as well.
+    independent requests that would know a percentile as well; `independent_n` what the requests of an open loop are
+    worth if trials do not differ (left out for others, of which each counts).
     """
 
     value: float
@@ -28,6 +29,7 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
     basis: Basis = "between"
     effective_n: float | None = None
+    independent_n: float | msgspec.UnsetType = msgspec.UNSET
 
 
 class RowScores(msgspec.Struct, frozen=True, kw_only=True):

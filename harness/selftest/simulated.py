@@ -57,7 +57,7 @@ def entry_of(name: str, trials: Sequence[Floats], keys: Sequence[str]) -> Entry:
     found = pooled_quantiles(trials, [PERCENTILES[key] for key in keys])
     measures, loads = {}, {}
     for key in keys:
-        value, low, high, n, parts = found[PERCENTILES[key]]
+        value, low, high, n, parts, _ = found[PERCENTILES[key]]
         measures[key] = Measure(
             value=value,
             low=low if math.isfinite(low) else None,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.spec.arrays import Floats
-from harness.stats.additive import fit, prior
+from harness.stats.additive import Prior, fit, prior
 from harness.stats.change import Part
 
 FEWEST_RUNS = 3
@@ -33,19 +33,20 @@ def run_noise(values: Floats) -> RunNoise:
     if runs < FEWEST_RUNS:
         raise ValueError(f"{runs} runs do not tell how runs differ: {FEWEST_RUNS} are needed at least")
     fitted = fit(values)
+    usual = prior(fitted)
     deviations = values - fitted.cells
     effects = np.nanmean(deviations, axis=1)
     known = np.isfinite(effects)
     common = Part(float(np.std(effects[known], ddof=1)), float(np.count_nonzero(known)) - 1.0)
-    return RunNoise(common, tuple(_own(fitted.residuals[:, row], prior(fitted)) for row in range(rows)))
+    return RunNoise(common, tuple(_own(fitted.residuals[:, row], usual) for row in range(rows)))
 
 
-def _own(residuals: Floats, usual: tuple[float, float]) -> Part:
+def _own(residuals: Floats, usual: Prior) -> Part:
     """Return the noise of a row from its residuals; 0 where all of it is common."""
     ran = np.isfinite(residuals)
     df = max(float(np.count_nonzero(ran)) - 1.0, 1.0)
-    variance, prior_df = float(np.square(residuals[ran]).sum()) / df, usual[1]
-    if prior_df == 0.0:
+    variance = float(np.square(residuals[ran]).sum()) / df
+    if usual.df == 0.0:
         return Part(variance**0.5, df)
-    moderated = (prior_df * usual[0] + df * variance) / (prior_df + df)
-    return Part(max(moderated, variance) ** 0.5, prior_df + df)
+    moderated = (usual.df * usual.variance + df * variance) / (usual.df + df)
+    return Part(max(moderated, variance) ** 0.5, usual.df + df)

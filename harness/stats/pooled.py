@@ -33,6 +33,7 @@ from scipy import special
 
 from harness.spec.arrays import Array, Floats
 from harness.stats.quantiles import check_fraction, quantile_index, quantile_ranks, samples_needed
+from harness.stats.serial import design_effect
 
 DIFFER = 0.03
 """Trials differ if chance alone would make their fractions differ as much with at most this probability."""
@@ -50,6 +51,8 @@ class PooledQuantile(NamedTuple):
     half-width over Student's quantile; where one end is unbounded, the distance to the other. All 0 for one trial,
     whose error is not known, and for values that are not positive.
 
+    `independent_n` is what requests that wait for one another are worth if trials do not differ; else all count.
+
     Two cells are better compared by the trials' own percentiles, in which what their blocks share cancels exactly.
     Loads follow the interval, and the share of requests above a percentile is far from linear where a host drifts more
     than requests vary: 5 % between two p50 (8 blocks, ±10 % drift, requests ±5 %, n = 600 tables) is found in 32 % of
@@ -61,19 +64,23 @@ class PooledQuantile(NamedTuple):
     high: float
     effective_n: float
     loads: Floats
+    independent_n: float = math.inf
 
 
-def pooled_quantile(trials: Sequence[Array], p: float, confidence: float = 0.95) -> PooledQuantile:
+def pooled_quantile(
+    trials: Sequence[Array], p: float, confidence: float = 0.95, queued: bool = False
+) -> PooledQuantile:
     """Return the p-quantile of the requests of all trials together, in their unit.
 
-    One trial leaves both ends unbounded: how trials differ is then not known. Raises `ValueError` when there are no
-    requests, or for fractions outside (0, 1).
+    `queued`: those of each trial are in the order they were due, and wait for one another. One trial leaves both ends
+    unbounded: how trials differ is then not known. Raises `ValueError` when there are no requests, or for fractions
+    outside (0, 1).
     """
-    return pooled_quantiles(trials, (p,), confidence)[p]
+    return pooled_quantiles(trials, (p,), confidence, queued)[p]
 
 
 def pooled_quantiles(
-    trials: Sequence[Array], ps: Sequence[float], confidence: float = 0.95
+    trials: Sequence[Array], ps: Sequence[float], confidence: float = 0.95, queued: bool = False
 ) -> dict[float, PooledQuantile]:
     """Return several percentiles as `pooled_quantile` does; the requests are sorted once."""
     check_fraction(confidence, "confidence")
@@ -82,22 +89,22 @@ def pooled_quantiles(
     if not any(trial.size for trial in trials):
         raise ValueError("no samples: a quantile needs at least one")
     ordered = np.sort(np.concatenate(trials))
-    return {p: _quantile(ordered, trials, p, confidence) for p in ps}
+    return {p: _quantile(ordered, trials, p, confidence, queued) for p in ps}
 
 
-def effective_n(at_most: Floats, sizes: Floats, p: float, confidence: float = 0.95) -> float:
+def effective_n(at_most: Floats, sizes: Floats, p: float, confidence: float = 0.95, effect: float = 1.0) -> float:
     """Return how many independent requests would know the fraction at or below the estimate as well as these trials.
 
-    `at_most` counts, per trial, the requests at or below the estimate; `sizes` all its requests. At most the number
-    of requests; 0 for one trial.
+    `at_most` counts, per trial, the requests at or below the estimate; `sizes` all its requests, of which `effect` are
+    worth one independent one. At most the number of independent requests; 0 for one trial.
     """
     k, total = int(np.count_nonzero(sizes)), float(sizes.sum())
     if k < 2:
         return 0.0
     variance = k / (k - 1.0) * float(((_residuals(at_most, sizes) / total) ** 2).sum())
-    tail = (1.0 + confidence) / 2.0
-    width = half_width(variance * total / (p * (1.0 - p)), k, tail)
-    return total * min(1.0, (float(special.ndtri(tail)) / width) ** 2)
+    tail, independent = (1.0 + confidence) / 2.0, total / effect
+    width = half_width(variance * independent / (p * (1.0 - p)), k, tail)
+    return independent * min(1.0, (float(special.ndtri(tail)) / width) ** 2)
 
 
 def half_width(ratio: float, trials: int, tail: float = 0.975) -> float:
@@ -127,21 +134,24 @@ def _residuals(at_most: Floats, sizes: Floats) -> Floats:
     return np.asarray(at_most.sum() / sizes.sum() * sizes - at_most)
 
 
-def _quantile(ordered: Array, trials: Sequence[Array], p: float, confidence: float) -> PooledQuantile:
+def _quantile(ordered: Array, trials: Sequence[Array], p: float, confidence: float, queued: bool) -> PooledQuantile:
     value = float(ordered[quantile_index(ordered.size, p)])
     sizes = np.array([trial.size for trial in trials], dtype=np.float64)
-    n = effective_n(_at_most(value, trials, p), sizes, p, confidence)
+    effect = design_effect(ordered, trials, p) if queued else 1.0
+    independent = ordered.size / effect
+    n = effective_n(_at_most(value, trials, p), sizes, p, confidence, effect)
     low, high = _ends(ordered, n, p, confidence)
     own = np.array([_own(trial, p) for trial in trials])
-    if math.isinf(high - low) and enough(ordered.size, int(np.count_nonzero(sizes)), p, confidence):
+    if math.isinf(high - low) and enough(math.floor(independent), int(np.count_nonzero(sizes)), p, confidence):
         typical = np.array([_own(trial, 0.5) for trial in trials])
         lower, upper = _ends_by_trials(value, own, typical, p, confidence)
         low, high = (lower if math.isinf(low) else low), (upper if math.isinf(high) else high)
-    return PooledQuantile(value, low, high, n, _loads(value, own, _error(value, low, high, own, confidence)))
+    loads = _loads(value, own, _error(value, low, high, own, confidence))
+    return PooledQuantile(value, low, high, n, loads, independent)
 
 
 def enough(requests: int, trials: int, p: float, confidence: float = 0.95) -> bool:
-    """Whether so many requests would bound a percentile at both ends if trials did not differ."""
+    """Whether so many independent requests would bound a percentile at both ends if trials did not differ."""
     if trials < 2:
         return False
     tail = (1.0 + confidence) / 2.0

@@ -85,7 +85,7 @@ def quantile(ordered: Array, p: float, confidence: float = 0.95) -> Quantile:
     """Return the p-quantile of ascending samples, ordered[min(int(n*p), n-1)], and its interval.
 
     The interval's ends are samples too; its confidence is at least `confidence`, with equal tails
-    (`order.quantile_ranks`, which also gives the errors). An end is infinite when n is too small.
+    (`quantile_ranks`, which also gives the errors). An end is infinite when n is too small.
     """
     return _at(ordered, p, quantile_ranks(ordered.size, p, confidence))
 

@@ -68,7 +68,7 @@ def predicted(loads: Sequence[Load], measured: int, ask: Ask) -> PooledQuantile 
     """
     if busy(loads, ask, 1) >= BUSIEST:
         return None
-    found = pooled_quantile([load.latencies(1.0 / ask.rate, ask.servers) for load in loads], ask.p)
+    found = pooled_quantile([load.latencies(1.0 / ask.rate, ask.servers) for load in loads], ask.p, queued=True)
     return found if enough(measured, len(loads), ask.p) else found._replace(high=math.inf)
 
 

@@ -34,6 +34,13 @@ def test_scores_by_row_in_literal_numbers():
     assert RMSE.scores(np.uint8([[0]]), np.uint8([255])).tolist() == [65025.0]  # no wrap-around
 
 
+def test_a_row_without_a_number_is_of_no_class_and_changes_no_other_row():
+    broken = np.array([[math.nan, math.nan], [0.2, 0.8], [0.9, math.nan]])
+    assert ACCURACY.scores(broken, np.array([0, 1, 1])).tolist() == [False, True, False]
+    assert ACCURACY.scores(np.array([0.2, 0.7, math.nan]), np.array([0, 1, 0])).tolist() == [True, True, False]
+    assert ACCURACY.scores(np.array([0.2, -0.7, math.nan]), np.array([1, 0, 0])).tolist() == [True, True, False]
+
+
 def test_what_truth_is_and_for_which_task():
     assert set(metrics("classification")) >= {"accuracy", "output_agreement"}
     assert "rmse" not in metrics("classification")

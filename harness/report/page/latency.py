@@ -32,11 +32,20 @@ def _plot(of: Material, scenario: str) -> Html | None:
     if not requests:
         return None
     curves = {row: curve(found) for row, found in requests.items()}
-    bands = {line.row: band(requests[line.row]) for line in of.coloured if line.row in requests}
+    bands = {
+        line.row: band(requests[line.row], _queued(of, line.name, scenario))
+        for line in of.coloured
+        if line.row in requests
+    }
     n = sum(each.n for each in curves.values())
     title = f"Latency of the scenario {scenario}"
     told = f"{_TOLD} {n:,} requests of {len(curves)} rows."
     return figure(distributions(of.lines, curves, bands, title, told), f"{title}. {told}")
+
+
+def _queued(of: Material, cell: str, scenario: str) -> bool:
+    """Whether the requests of a scenario wait for one another."""
+    return any(trial.queued(each.name) for trial in of.reader.trials(cell) for each in trial.windows(scenario))
 
 
 def _requests(of: Material, cell: str, scenario: str) -> list[Array]:
