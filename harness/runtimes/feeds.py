@@ -76,6 +76,24 @@ def pool(tensors: Sequence[Tensor], arrays: Mapping[str, Array], size: int, rows
     return [batch(tensors, arrays, index * size, size) for index in range(count)]
 
 
+def pools(
+    tensors: Sequence[Tensor], arrays: Mapping[str, Array], sizes: Sequence[int], rows: int
+) -> dict[int, list[Feed]]:
+    """Return a pool for each size, as `pool` does: views of the same rows, as far as rows lie one after another.
+
+    Copies for each of many sizes would take that many times the memory.
+    """
+    counts = {size: max(1, min(rows, rows_in(arrays)) // size) for size in sizes}
+    shared = batch(tensors, arrays, 0, max(size * count for size, count in counts.items()))
+
+    def feed(start: int, size: int) -> Feed:
+        apart = batch([tensor for tensor in tensors if tensor.axis != 0], arrays, start, size)
+        views = {tensor.name: shared[tensor.name][start : start + size] for tensor in tensors if tensor.axis == 0}
+        return {tensor.name: (apart | views)[tensor.name] for tensor in tensors}
+
+    return {size: [feed(index * size, size) for index in range(count)] for size, count in counts.items()}
+
+
 def rows_in(arrays: Mapping[str, Array]) -> int:
     """Return how many rows the dataset has."""
     return min(len(array) for array in arrays.values())

@@ -1,7 +1,7 @@
 """How a loaded model is called: its `infer`, feeds that rotate over real rows, and streams for serving threads."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import cycle
 from typing import Any
@@ -35,7 +35,7 @@ class Calls:
         They share the feeds of these numbers of rows. A single one calls the session itself, which times its device.
         """
         connect: Callable[[], Infer] | None = getattr(self._session, "connect", None) if count > 1 else None
-        pools = {size: self._pool(size) for size in sizes}
+        pools = self._pools([*sizes])
         infers = [self.infer if connect is None else self._slowed(connect()) for _ in range(count)]
         return [Stream(infer, lambda size: self._rotating(pools[size]), self._scope) for infer in infers]
 
@@ -49,7 +49,22 @@ class Calls:
     def _pool(self, batch_size: int) -> list[Any]:
         """Make the feeds of a batch size, and count what they take."""
         pool = feeding.pool(self._session.inputs, self._arrays, batch_size, self.job.pool_rows)
-        self.inputs_bytes += sum(array.nbytes for feed in pool for array in feed.values())
+        self._count([pool])
+        return self._placed(pool)
+
+    def _pools(self, sizes: Sequence[int]) -> dict[int, list[Any]]:
+        """Make the feeds of several batch sizes, which share their rows, and count what they take."""
+        pools = feeding.pools(self._session.inputs, self._arrays, sizes, self.job.pool_rows)
+        self._count(pools.values())
+        return {size: self._placed(pool) for size, pool in pools.items()}
+
+    def _count(self, pools: Iterable[Sequence[Feed]]) -> None:
+        """Count the memory of feeds; that which several of them show, once."""
+        arrays = (array for pool in pools for feed in pool for array in feed.values())
+        owners = (array if array.base is None else array.base for array in arrays)
+        self.inputs_bytes += sum(array.nbytes for array in {id(array): array for array in owners}.values())
+
+    def _placed(self, pool: Sequence[Feed]) -> list[Any]:
         place: Callable[[Feed], Any] | None = getattr(self._session, "place", None)
         return [*pool] if place is None else [place(feed) for feed in pool]
 

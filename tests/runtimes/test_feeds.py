@@ -50,6 +50,20 @@ def test_a_batch_wraps_round_and_has_the_models_dtype() -> None:
     assert feed["x"].dtype == F32 and feed["x"].flags["C_CONTIGUOUS"]
 
 
+@pytest.mark.parametrize("axis", [0, 1, None])
+def test_pools_of_many_sizes_show_what_each_alone_would_and_share_their_rows(axis) -> None:
+    other = Tensor("s", np.dtype("float32"), (2,) if axis is None else ("n", 2) if axis == 0 else (2, "n"), axis)
+    arrays = {"x": rows(70, 3), "s": rows(70, 2)}
+    found = feeds.pools([X, other], arrays, [*range(1, 33)], 64)
+    for size, pool in found.items():
+        alone = feeds.pool([X, other], arrays, size, 64)
+        assert len(pool) == len(alone) and [*pool[0]] == ["x", "s"]
+        for mine, theirs in zip(pool, alone, strict=True):
+            assert all(np.array_equal(mine[name], theirs[name]) for name in theirs)
+            assert all(array.flags.c_contiguous for array in mine.values())
+    assert len({id(feed["x"].base) for pool in found.values() for feed in pool}) == 1
+
+
 def test_the_pool_shows_different_rows_as_far_as_there_are_any() -> None:
     pool = feeds.pool([X], {"x": rows(10, 3)}, 4, 64)
     assert [feed["x"][0, 0] for feed in pool] == [0, 12]
