@@ -52,7 +52,9 @@ for command in COMMANDS:
 
 def main() -> None:
     """Run the command line; every error that a user can mend is one message and an exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(ending) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(ending, signal.default_int_handler)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without some characters shows the others
     try:

@@ -1,16 +1,21 @@
-"""The command line as a user meets it: real processes, exit codes, one message for each mistake."""
+"""The command line as a user meets it: exit codes, one message for each mistake; some commands as real processes."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from harness.cli.app import main
 
 MAIN = "import sys; sys.argv[0] = 'harness'; from harness.cli.app import main; main()"
 TARGET = 'description = "scripted"\nruntime = "fake"\n'
@@ -42,16 +47,37 @@ latency_p50_ms = { weight = 1, target = 0.1, limit = 100 }
 """
 
 
-def harness(folder: Path, *arguments: str, timeout: float = 120, **env: str) -> subprocess.CompletedProcess[str]:
+def started(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a process of its own."""
     return subprocess.run(
         [sys.executable, "-P", "-c", MAIN, *arguments],
         cwd=folder,
         env={**os.environ, "COLUMNS": "240", **env},
         capture_output=True,
         text=True,
-        timeout=timeout,
+        timeout=120,
         check=False,
     )
+
+
+def harness(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command by the program's own `main`, in this process: it has imported already what a new one would."""
+    out, err = io.StringIO(), io.StringIO()
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.chdir(folder)
+        patch.setenv("COLUMNS", "240")
+        patch.setattr(sys, "argv", ["harness", *arguments])
+        try:
+            main()
+            code: object = 0
+        except SystemExit as end:
+            code = end.code or 0
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    assert isinstance(code, int), code
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 def write_fakes(folder: Path) -> Path:
@@ -72,7 +98,7 @@ def fakes(tmp_path: Path) -> Path:
 def done(tmp_path_factory):
     """A folder in which `mine.toml` was run with --strict, and what that said."""
     folder = write_fakes(tmp_path_factory.mktemp("done"))
-    return folder, harness(folder, "run", "mine.toml", "--strict", "--seed", "7")
+    return folder, started(folder, "run", "mine.toml", "--strict", "--seed", "7")
 
 
 @pytest.fixture
@@ -110,7 +136,7 @@ def messages(made):
 
 def test_ranking_again_measures_nothing_and_exits_0(ran):
     before = sorted((ran / "results").rglob("*.npy"))
-    finished = harness(ran, "rank")
+    finished = started(ran, "rank")
     assert finished.returncode == 0, finished.stderr
     assert "fast" in finished.stdout
     assert sorted((ran / "results").rglob("*.npy")) == before
@@ -121,7 +147,7 @@ def test_another_policy_that_nobody_keeps_exits_3(ran):
         "[policy]\nlimits = { latency_p50_ms = { max = 0.01 } }\n"
         "objectives = { latency_p50_ms = { weight = 1, target = 0.1, limit = 100 } }\n"
     )
-    finished = harness(ran, "rank", "latest", "--policy", "strict.toml")
+    finished = started(ran, "rank", "latest", "--policy", "strict.toml")
     assert finished.returncode == 3, finished.stderr
     assert "exceeds 0.01 ms" in finished.stdout
     again = harness(ran, "rank")
@@ -146,7 +172,7 @@ def test_a_part_of_a_runs_name_finds_it_from_elsewhere(ran, tmp_path):
 
 def test_fakes_without_a_suite_are_ranked_on_the_target_given(fakes):
     finished = harness(
-        fakes, "run", "slow.fake.toml", "fast.fake.toml", "--target", "box.toml", "--quick", "--budget", "20s"
+        fakes, "run", "slow.fake.toml", "fast.fake.toml", "--target", "box.toml", "--quick", "--budget", "5s"
     )
     assert finished.returncode == 0, finished.stderr
     made = ranking(fakes)
@@ -171,7 +197,7 @@ def test_two_onnx_files_need_no_suite(onnx_model, tmp_path):
     for name in ("v1", "v2"):  # the same file name in two folders
         (tmp_path / name).mkdir()
         onnx_model(tmp_path / name / "model.onnx", shape=["batch", 64 if name == "v1" else "width"])
-    finished = harness(tmp_path, "run", "v1/model.onnx", "v2/model.onnx", "--quick", "--budget", "5s")
+    finished = started(tmp_path, "run", "v1/model.onnx", "v2/model.onnx", "--quick", "--budget", "2s")
     assert finished.returncode == 0, finished.stderr
     made = ranking(tmp_path)
     assert {row["candidate"] for row in made["rows"]} == {"v1-model.onnx", "v2-model.onnx"}
@@ -188,7 +214,7 @@ def test_inputs_are_said_outright(onnx_model, tmp_path):
     """By option, or by a file of rows; names may have '=' in them."""
     onnx_model(tmp_path / "m.onnx", shape=["batch", "a=b"])
     np.savez(tmp_path / "rows.npz", x=np.ones((4, 9), np.float32))
-    said = ["--quick", "--budget", "3s"]
+    said = ["--quick", "--budget", "1s"]
     for options, shape in (
         (["--dim", "a=b=7"], "x Nx7:float32:normal"),
         (["--input", "x=1x5:float32:0..1"], "x 1x5:float32:0..1"),
@@ -204,7 +230,7 @@ def test_inputs_are_said_outright(onnx_model, tmp_path):
 
 def test_what_does_not_fit_the_model_fails_as_input_error(onnx_model, tmp_path):
     onnx_model(tmp_path / "m.onnx", shape=["batch", "width"])
-    finished = harness(tmp_path, "run", "m.onnx", "--dim", "widht=7", "--budget", "3s")
+    finished = harness(tmp_path, "run", "m.onnx", "--dim", "widht=7", "--budget", "1s")
     assert finished.returncode == 3
     (row,) = ranking(tmp_path)["rows"]
     assert (row["status"], row["failure"]) == ("failed", "input_error")
@@ -218,7 +244,7 @@ def test_a_row_is_shown_by_its_place(ran):
 
 
 def test_a_row_or_policy_key_that_is_not_there_comes_with_the_nearest(ran):
-    finished = harness(ran, "show", "latest", "fats@box")
+    finished = started(ran, "show", "latest", "fats@box")
     assert (finished.returncode, finished.stderr) == (
         2,
         "error: ROW: there is no row 'fats@box' (did you mean 'fast@box'?)\n",

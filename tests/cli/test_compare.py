@@ -1,4 +1,4 @@
-"""`harness compare`, `baseline`, `history` and `nightly` as they are typed: real processes and exit codes."""
+"""`harness compare`, `baseline`, `history` and `nightly` as they are typed: what is printed, and exit codes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from .test_cli import harness
+from .test_cli import harness, started
 
 SUITE = """
 description = "two fakes"
@@ -58,7 +58,7 @@ def test_a_slower_row_fails_where_that_is_asked_for(ran):
     done = harness(folder, "compare", base, "latest", "--noise", "1%")
     assert (done.returncode, done.stderr) == (0, "")
     assert "regression: one@box; " in done.stdout and "comparison: results/" in done.stdout
-    asked = harness(folder, "compare", base, "latest", "--noise", "1%", "--fail-on", "regression", "--summary", "s.md")
+    asked = started(folder, "compare", base, "latest", "--noise", "1%", "--fail-on", "regression", "--summary", "s.md")
     assert asked.returncode == 4
     assert "| worse | one@box |" in (folder / "s.md").read_text()
     (path,) = (folder / "results").glob("*/compare.json")
@@ -69,7 +69,7 @@ def test_a_slower_row_fails_where_that_is_asked_for(ran):
 def test_a_night(ran):
     """The baseline's interpreter makes every row comparable side by side; the slow row is told, and only that."""
     folder, _ = ran
-    done = harness(folder, "nightly", "mine.toml", "--budget", "8s", "--again", "8s")
+    done = started(folder, "nightly", "mine.toml", "--budget", "4s", "--again", "4s")
     assert done.returncode == 4, done.stdout + done.stderr
     worse = [line for line in done.stdout.splitlines() if line.lstrip().startswith("worse")]
     assert worse and all("worse, confirmed" in line and "one@box" in line for line in worse)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .test_cli import MAIN, SUITE, done, harness, write_fakes
+from .test_cli import MAIN, SUITE, done, harness, started, write_fakes
 
 __all__ = ["done"]
 
@@ -147,7 +147,7 @@ def test_no_room_for_the_output_is_one_message(fakes):
 
 
 def test_characters_that_the_terminal_lacks_are_replaced(fakes):
-    finished = harness(fakes, "suites", PYTHONIOENCODING="ascii")
+    finished = started(fakes, "suites", PYTHONIOENCODING="ascii")
     assert finished.returncode == 0 and "digits" in finished.stdout
 
 

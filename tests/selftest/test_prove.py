@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import sys
 from functools import partial
 
 import msgspec
@@ -18,7 +20,7 @@ from harness.pipeline import plan
 from harness.pipeline.progress import Silent
 from harness.scenarios.board import Board
 from harness.score.rank import rank
-from harness.selftest import order, prove, quota, races
+from harness.selftest import order, prove, quota, races, records
 from harness.selftest.records import Finding, Setting, at_least, at_most
 from harness.spec.wire import Resources
 from harness.stats.arrivals import constant
@@ -46,8 +48,11 @@ class Heard(Silent):
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """Do a part of what --quick does, except where thousands take no time."""
+    """Do a part of what --quick does, except where thousands take no time; collect the garbage of a part at its end."""
     monkeypatch.setattr(Setting, "size", lambda self, quick, full: SIZES.get(quick, max(2, quick // 5)))
+    monkeypatch.setattr(records, "_COLLECT", sys.maxsize)
+    yield
+    gc.collect()
 
 
 def verdicts(name: str) -> list[Finding]:

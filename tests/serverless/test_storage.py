@@ -7,8 +7,11 @@ import pytest
 from harness.serverless import storage
 from harness.spec.variant import Variant
 
+FSYNC = os.fsync  # the real one: tests' own process does not wait for the disk otherwise
 
-def test_evicted_pages_are_gone_and_warm_ones_are_there(tmp_path):
+
+def test_evicted_pages_are_gone_and_warm_ones_are_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", FSYNC)
     path = tmp_path / "model.bin"
     path.write_bytes(os.urandom(1 << 20))
     storage.warm([path])

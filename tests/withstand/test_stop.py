@@ -1,4 +1,4 @@
-"""Stopping a run: by Ctrl-C, by SIGTERM, by kill -9, and a second run that comes too early."""
+"""Stopping a run: by Ctrl-C, by SIGTERM or SIGHUP, by kill -9, and a second run that comes too early."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def pid_of(trial: Path) -> int | None:
     return next((event["pids"][0] for event in events if event.get("pids")), None)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stopped_run_leaves_no_child_keeps_what_is_finished_and_says_how_to_go_on(
     tmp_path: Path, number: signal.Signals
 ) -> None:
