@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 
 from harness.errors import SpecError
-from harness.spec.find import load_target
+from harness.spec.find import load_suite, load_target
 from harness.spec.metrics import nearest
 from harness.spec.synthetic import read_line
 
@@ -54,9 +52,12 @@ def test_a_limit_that_no_row_or_only_bad_ones_keep(suites, change, said):
 )
 def test_bounds_that_can_be_kept_are_read(suites, change):
     suites.write(suites.tables(change))
-    from harness.spec.find import load_suite
-
     assert load_suite(str(suites.folder / "mine.toml"))
+
+
+def test_as_many_trials_as_there_may_be_are_read(suites):
+    suites.write(suites.tables(lambda suite: suite["budget"].update(trials=4, max_trials=4)))
+    assert load_suite(str(suites.folder / "mine.toml"))[0].budget.trials == 4
 
 
 def test_an_objective_in_per_cent_is_refused(suites):
@@ -90,7 +91,7 @@ def test_the_parity_of_a_candidates_own_precision_is_read(suites):
         suite["candidate"][0]["precision"] = "int4"
         suite["parity"] = {"int4": {"max_abs_diff": 1}, "int8": {"max_abs_diff": 1}}
 
-    suites.write(suites.tables(change))
+    assert load_suite(str(suites.write(suites.tables(change))))
 
 
 @pytest.mark.parametrize("pin", ["", "abc", "A" * 64, "0" * 65])
@@ -158,7 +159,7 @@ def test_the_ends_of_a_dtype_are_held(line):
 
 def test_values_are_finite():
     with pytest.raises(ValueError, match="'1e999' is not a range of values"):
-        read_line(f"Nx3:float32:1e{math.floor(999)}")
+        read_line("Nx3:float32:1e999")
 
 
 def test_a_word_that_begins_a_known_one_is_that_one():
