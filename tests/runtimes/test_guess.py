@@ -206,6 +206,17 @@ def test_moderate_sizes_come_first() -> None:
     assert max(feed["images"].size for feed in model.feeds) == 3 * 640 * 640
 
 
+@pytest.mark.parametrize("tall", [48, 7], ids=["a size fits", "none does"])
+def test_a_guess_that_gives_nothing_at_all_is_not_the_first_choice(tall) -> None:
+    """OpenVINO runs a text recogniser at a height it is not made for, and gives an output of shape [0, 0, 2]."""
+    model = Picky(lambda x: True, image("b", 3, "?", "w"))
+    model.infer = lambda feed: [
+        np.zeros((1 if feed["images"].shape[2] == tall else 0, 0 + (tall == 48), 2), np.float32)
+    ]
+    found = model.find()
+    assert found.lines["images"] == ("1x3x48x320:float32:0..1" if tall == 48 else "Nx3x224x224:float32:0..1")
+
+
 def test_nan_is_the_models_fault_not_the_inputs() -> None:
     model = Picky(lambda x: True, image("batch", 3, "height", "width"))
     model.infer = lambda feed: [np.full((len(feed["images"]), 2), np.nan, np.float32)]
