@@ -195,6 +195,8 @@ def _shaped(tensor: Tensor, shape: tuple[int | str, ...], dtype: np.dtype[Any], 
         wanted = "x".join(str(size) if isinstance(size, int) else "*" for size in known) or SCALAR
         raise InputError(f"{said}: the model wants {wanted} (* is any size)")
     axis = shape.index(ROWS) if ROWS in shape else tensor.axis
+    if axis is not None and shape and shape[axis] == 0:
+        raise InputError(f"{said}: that is no row at all; write {ROWS} for any number of rows, or 1")
     return tensor._replace(shape=shape, dtype=dtype, axis=axis)
 
 

@@ -169,6 +169,7 @@ def test_a_model_that_says_nothing_is_described_whole() -> None:
     [
         ({"dims": {"heigth": 3}}, "--dim heigth: the model has no dimension of this name (did you mean 'height'?)"),
         ({"inputs": {"image": "1x3"}}, "--input image: the model has no input of this name (did you mean 'images'?)"),
+        ({"inputs": {"images": "0x3x8x8"}}, "--input images=0x3x8x8: that is no row at all; write N for any number"),
         ({"inputs": {"images": "1x3x8"}}, "--input images=1x3x8: the model wants *x3x*x* (* is any size)"),
         ({"inputs": {"images": "1x4x8x8"}}, "the model wants *x3x*x*"),
         ({"inputs": {"images": "1x3x8x8:int64"}}, "the model wants float32; write 1x3x8x8:float32"),
