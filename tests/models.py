@@ -154,4 +154,8 @@ def dropping():
 
 def nothing():
     return 3
+
+
+def broken():
+    raise ValueError("the weights are gone")
 '''

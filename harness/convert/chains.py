@@ -2,7 +2,7 @@
 
 import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from harness.spec import plugins
@@ -27,18 +27,27 @@ def chain(start: Form, loads: Sequence[str], precision: str) -> tuple[str, ...] 
     Empty when `start` is loaded as it is; None when no chain leads there. Of equal chains, the one whose names come
     first in alphabetical order.
     """
+    ends = (steps for form, steps in _reached(start) if form.format in loads and form.precision == precision)
+    return next(ends, None)
+
+
+def precisions(start: Form, loads: Sequence[str]) -> tuple[str, ...]:
+    """Return the precisions that chains lead to from `start` in one of the formats, by name."""
+    return tuple(sorted({form.precision for form, _ in _reached(start) if form.format in loads}))
+
+
+def _reached(start: Form) -> Iterator[tuple[Form, tuple[str, ...]]]:
+    """Yield every form that conversions lead to, with its shortest chain; short chains first."""
     seen = {start}
     queue: deque[tuple[Form, tuple[str, ...]]] = deque([(start, ())])
     while queue:
         form, steps = queue.popleft()
-        if form.format in loads and form.precision == precision:
-            return steps
+        yield form, steps
         for name in plugins.names("conversions"):
             following = apply(name, form)
             if following is not None and following not in seen:
                 seen.add(following)
                 queue.append((following, (*steps, name)))
-    return None
 
 
 def apply(conversion: str, form: Form) -> Form | None:

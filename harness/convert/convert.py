@@ -132,10 +132,10 @@ def compare(before: Array, after: Array, candidate: Candidate) -> ParityReport:
     if before.shape != after.shape:
         raise ModelError(f"the converted model gives shape {after.shape}, its original {before.shape}")
     same = None
-    if candidate.task == "classification" and before.ndim == 2 and before.shape[1] > 1:
+    if candidate.task == "classification" and before.ndim == 2 and len(before) and before.shape[1] > 1:
         same = float(np.mean(before.argmax(axis=1) == after.argmax(axis=1)))
     difference = np.abs(before.astype(np.float64) - after.astype(np.float64))
-    return ParityReport(rows=len(before), max_abs_diff=float(difference.max()), top1_agreement=same)
+    return ParityReport(rows=len(before), max_abs_diff=float(difference.max(initial=0.0)), top1_agreement=same)
 
 
 def _finite(whose: str, output: Array) -> Array:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from harness.convert.base import Order
+from harness.convert.base import OptionError, Order
 from harness.convert.from_torch import TorchOriginal, export
 from harness.runtimes.base import Feed, ModelError, Tensor, first_line, model_errors
 from harness.runtimes.executorch import Signature, load_program
@@ -64,10 +64,11 @@ class TorchToExecuTorchInt8:
         """Write `model.pte`."""
         method = order.options.get("method", _METHODS[0])
         if method not in _METHODS:
-            raise ModelError(f"conversion.method: '{method}' is none of {', '.join(_METHODS)}")
+            raise OptionError(f"method: '{method}' is none of {', '.join(_METHODS)}")
         if method == "static" and order.calibration is None:
             mend = 'give [dataset] a calibration split, or the target conversion.method = "dynamic"'
             raise ModelError(f"static int8 needs rows to take ranges from: {mend}")
+        _count(order, "calibration_rows", _CALIBRATION_ROWS)
         shapes = _shapes(original.inputs, order.example, _CALIBRATION_BATCH)
         return _write(original, _first(shapes, lambda shape: _quantised(original, order, shape)), order, folder)
 
@@ -88,7 +89,7 @@ def _write(original: TorchOriginal, module: Any, order: Order, folder: Path) -> 
 def _count(order: Order, key: str, default: int) -> int:
     count = order.options.get(key, default)
     if not isinstance(count, int) or count < 1:
-        raise ModelError(f"conversion.{key}: {count} is not above 0")
+        raise OptionError(f"{key}: must be 1 at least, not {count}")
     return count
 
 

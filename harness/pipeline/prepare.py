@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from harness.convert.chains import Form, apply, chain
+from harness.convert.chains import Form, apply, chain, precisions
 from harness.errors import EvidenceError, SpecError
 from harness.evidence.files import file_digest, write_json
 from harness.evidence.folder import succeeded
@@ -22,7 +22,7 @@ from harness.pipeline.targets import refuse_unused_options
 from harness.spec import plugins
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.formats import format_of
-from harness.spec.metrics import QUALITY, split_key
+from harness.spec.metrics import QUALITY, nearest, split_key
 from harness.spec.outcome import Outcome
 from harness.spec.policy import Policy
 from harness.spec.suite import SPLITS, Candidate, Dataset, tolerance
@@ -94,7 +94,8 @@ class Preparation:
         steps = _steps(start, checked, cell.target.precision)
         if steps is None:
             wanted = f"{cell.target.runtime} loads {', '.join(loads)} in {cell.target.precision}"
-            return PreparedCell(status="skipped", why=f"{wanted}; no conversion leads there from {start}")
+            mend = nearest(cell.target.precision, precisions(start, loads))
+            return PreparedCell(status="skipped", why=f"{wanted}; no conversion leads there from {start} ({mend})")
         made = PreparedCell(status="ok", variant=own) if not steps else self._converted(cell, own, steps, data)
         return _cast(made, cell.target.precision)
 

@@ -169,12 +169,17 @@ def preload(runtime: Runtime) -> None:
 
 
 def wrong_option(options: Mapping[str, Fact], known: Mapping[str, type]) -> str | None:
-    """Say which option is unknown or of the wrong type; None when all are right."""
+    """Say which option is unknown or of the wrong type; None when all are right.
+
+    Numbers of threads are 1 at least: to libraries 0 means all cores, whatever the target grants.
+    """
     for key, value in options.items():
         if key not in known:
             return f"{key}: unknown key ({nearest(key, list(known))})"
         if type(value) is not known[key]:
             return f"{key}: expected {known[key].__name__}, got {type(value).__name__}"
+        if key.endswith("_threads") and isinstance(value, int) and value < 1:
+            return f"{key}: must be 1 at least, not {value}"
     return None
 
 
@@ -206,18 +211,24 @@ def main_output(outputs: Sequence[Array], names: Sequence[str], wanted: str | No
 
 
 def call(builder: str, import_from: str | None) -> Any:
-    """Import `module:function`, also from the folder `import_from`, and call it; raises ModelError if it is absent."""
+    """Import `module:function`, also from the folder `import_from`, and call it.
+
+    Raises ModelError, which names the builder, if it is absent or fails.
+    """
     if import_from is not None and import_from not in sys.path:
         sys.path.append(import_from)
     module_name, _, function_name = builder.partition(":")
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
-        raise ModelError(f"builder '{builder}' cannot be imported: {error}") from error
+        where = "" if import_from is None else f" (it is looked for in {import_from} too)"
+        raise ModelError(f"builder '{builder}' cannot be imported: {error}{where}") from error
     function = getattr(module, function_name, None)
     if function is None:
-        raise ModelError(f"builder '{builder}': the module has no function '{function_name}'")
-    return function()
+        mend = nearest(function_name, [name for name, value in vars(module).items() if callable(value)])
+        raise ModelError(f"builder '{builder}': the module has no function '{function_name}' ({mend})")
+    with model_errors(f"builder '{builder}' failed", lambda error: f"{type(error).__name__}: {first_line(error)}"):
+        return function()
 
 
 def build(variant: Variant) -> Any:

@@ -39,7 +39,15 @@ def plausible(tensors: Sequence[Tensor], hints: Mapping[str, Hint]) -> tuple[Dra
     """Choose values for inputs of known sizes."""
     main = main_input(tensors)
     longest = max((size for size in row_shape(main) if isinstance(size, int)), default=1)
-    return tuple(Drawn(t, _values(t, hints.get(t.name, Hint()), longest)) for t in tensors)
+    return tuple(Drawn(t, _held(_values(t, hints.get(t.name, Hint()), longest), t.dtype)) for t in tensors)
+
+
+def _held(values: Values, dtype: np.dtype[Any] | None) -> Values:
+    """Return values within what integers of a dtype can hold."""
+    if values.kind or dtype is None or dtype.kind not in "iub":
+        return values
+    least, most = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    return values._replace(low=min(max(values.low, least), most), high=min(max(values.high, least), most))
 
 
 def _values(tensor: Tensor, hint: Hint, longest: int) -> Values:
@@ -73,7 +81,7 @@ def _integers(tensor: Tensor, hint: Hint, named: frozenset[str], longest: int) -
     if not row:
         return _constant(1)
     if len(row) >= 3 or named & words.IMAGE or tensor.dtype == np.uint8:
-        return Values("", 0, min(_BYTE, np.iinfo(tensor.dtype).max))
+        return Values("", 0, _BYTE)
     return Values("", 0, 1)
 
 

@@ -96,14 +96,14 @@ def _tried(model: Model, hints: Mapping[str, Hint], spec: Synthetic, seed: int, 
             bound = _bound(model, drawn, outputs, seed)
             return _made(bound, spec, seed)._replace(tried=number, first_ns=took_ns)
     if spoilt is not None:
-        return spoilt  # it runs, and gives NaN: not the inputs' fault as far as can be known
+        return spoilt  # it runs, and gives NaN or nothing: not the inputs' fault as far as can be known
     raise InputError(_nothing_works(model.inputs, found, spec, said))
 
 
 def _run(model: Model, drawn: tuple[Drawn, ...], rows: int, seed: int) -> tuple[Sequence[Array], int]:
     """Run one inference; returns outputs and ns.
 
-    Raises ModelError with the runtime's words, MemoryError, OutputError where NaN or infinity comes out.
+    Raises ModelError with the runtime's words, MemoryError, OutputError where NaN, infinity or nothing comes out.
     """
     feed = batch([each.tensor for each in drawn], draw(drawn, rows, seed), 0, rows)
     with model_errors("the runtime says"):
@@ -111,6 +111,9 @@ def _run(model: Model, drawn: tuple[Drawn, ...], rows: int, seed: int) -> tuple[
         outputs = model.infer(feed)
         took_ns = model.clock() - begin
     check_finite(outputs)
+    if outputs and all(isinstance(output, np.ndarray) and output.size == 0 for output in outputs):
+        # some runtimes go on where sizes do not fit each other
+        raise OutputError("every output is empty")
     return outputs, took_ns
 
 
@@ -192,6 +195,8 @@ def _shaped(tensor: Tensor, shape: tuple[int | str, ...], dtype: np.dtype[Any], 
         wanted = "x".join(str(size) if isinstance(size, int) else "*" for size in known) or SCALAR
         raise InputError(f"{said}: the model wants {wanted} (* is any size)")
     axis = shape.index(ROWS) if ROWS in shape else tensor.axis
+    if axis is not None and shape and shape[axis] == 0:
+        raise InputError(f"{said}: that is no row at all; write {ROWS} for any number of rows, or 1")
     return tensor._replace(shape=shape, dtype=dtype, axis=axis)
 
 

@@ -51,7 +51,8 @@ def load_module(variant: Variant, device: str = "cpu", dtype: Any = None) -> tup
         return (module, inputs) if dtype is None else (_unchecked(module).to(dtype), inputs)
     module = _load_checkpoint(variant) if variant.format == "checkpoint" else _build(variant)
     if not hasattr(module, "eval"):
-        raise ModelError(f"{variant.builder or variant.path} gives a {type(module).__name__}, not a module")
+        what = f"{variant.builder or variant.path} gives a value of type {type(module).__name__}"
+        raise ModelError(f"{what}, not a module with weights and a `forward`")
     return module.eval().to(device=device, dtype=dtype), _forward_inputs(module)
 
 

@@ -51,7 +51,8 @@ def _covers(setting: Setting, times: int, case: Case, stream: int) -> Finding:
     least, ends = at_least(times, case.covered), at_least(times, case.bounded)
     truth = f"{TRIALS} processes × {REQUESTS} requests; they differ by {case.spread:.0%}"
     found_text = f"covered in {covered} ({covered / times:.1%}), two ends in {bounded} of {times}"
-    wanted = f"at least {least} ({case.covered:.0%})" + (f", {ends} ({case.bounded:.0%})" if case.bounded else "")
+    wanted = f"covered in at least {least} ({case.covered:.0%})"
+    wanted += f", two ends in {ends} ({case.bounded:.0%})" if case.bounded else ""
     return Finding("pooled p99 (simulated)", truth, found_text, wanted, covered >= least and bounded >= ends)
 
 

@@ -35,7 +35,7 @@ def unmoved(setting: Setting) -> list[Finding]:
             kept += _keeps(_measured(base, seed), seed)
     truth = "one of five candidates is worse in everything"
     found = f"order and scores of the others the same without it in {kept} of {fields} fields"
-    return [Finding("rank invariance", truth, found, f"{fields}", kept == fields)]
+    return [Finding("rank invariance", truth, found, f"the same in all {fields}", kept == fields)]
 
 
 def field(rng: np.random.Generator) -> Scripts:

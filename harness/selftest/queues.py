@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.analyse.trials import TrialMetrics, read_trial
+from harness.errors import EvidenceError
 from harness.launch.base import Launcher, Terms, run_job
 from harness.scenarios.base import NS_PER_MS, MeasuredWindow
 from harness.scenarios.open_metrics import Served, read_served
@@ -94,12 +95,13 @@ def _really(setting: Setting, truth: str) -> Finding:
 def _measured(
     base: Path, script: Script, scenario: Scenario, launcher: Launcher | None = None, seed: int = 0
 ) -> TrialMetrics:
-    """Run one trial of a fake through its scenario, and read it."""
+    """Run one trial of a fake through its scenario, and read it. Raises EvidenceError where it failed."""
     base.mkdir(parents=True, exist_ok=True)
     job = trial(base, script, Limits(), scenario.seconds, scenario, seed)
-    run_job(launcher or InlineLauncher(), base / "trial", job, Terms(base))
+    ended = run_job(launcher or InlineLauncher(), base / "trial", job, Terms(base))
     found = read_trial(base / "trial", 0, (scenario,))
-    assert found is not None, "the trial has ended"
+    if found is None or ended.status != "ok":
+        raise EvidenceError(f"a trial of '{scenario.name}' failed: {ended.failure or ended.status}: {ended.message}")
     return found
 
 

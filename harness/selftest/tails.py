@@ -80,4 +80,6 @@ def _one_trial(base: Path, seed: int) -> TrialMetrics | None:
 def _finding(test: str, ratio: float, covered: int, times: int, where: str) -> Finding:
     least = WANTED.get(times, at_least(times, CONFIDENCE))
     found = f"the 95 % interval covers it in {covered} of {times}"
-    return Finding(test, f"{ratio:.3g} × median; {where}", found, f"at least {least}", covered >= least)
+    return Finding(
+        test, f"{ratio:.3g} × median; {where}", found, f"at least {least}: {CONFIDENCE:.0%} less luck", covered >= least
+    )

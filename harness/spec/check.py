@@ -8,14 +8,15 @@ from pathlib import Path
 from harness.errors import SpecError
 from harness.spec import plugins
 from harness.spec.formats import format_of, formats, is_pickle, suffixes
-from harness.spec.metrics import lookup, metric_names, nearest, split_key
-from harness.spec.policy import Limit, Objective, Policy, scale_of
+from harness.spec.metrics import CATALOGUE, FRACTIONS, PERCENTILES, lookup, metric_names, nearest, split_key
+from harness.spec.policy import Limit, Objective, Policy, keys_of, scale_of
 from harness.spec.scenario import kind_of
 from harness.spec.suite import Candidate, Dataset, Source, Suite
-from harness.spec.target import INSTANCES, ContainerPrice, HourlyPrice, Lifecycle, Target
+from harness.spec.target import INSTANCES, ContainerPrice, Lifecycle, Target, UsagePrice
 from harness.spec.toml import nearest_file
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 WHY_NO_PICKLE = "unpickling runs whatever code the file contains"
 
 
@@ -58,8 +59,10 @@ def _check_lifecycle(target: Target, where: str) -> None:
 
 
 def _check_price(target: Target, where: str) -> None:
-    """Raise SpecError where a price is by the use of what the target does not limit."""
-    if target.price is not None and not isinstance(target.price, HourlyPrice):
+    """Raise SpecError where a price has no source, or is by the use of what the target does not limit."""
+    if target.price is not None:
+        _require(target.price.source.strip(), where, "price.source: is empty", "say where you read the price")
+    if isinstance(target.price, UsagePrice):
         what = "price.model: it is billed by memory, and there is no limits.memory_mib"
         _require(target.limits.memory_mib is not None, where, what, "give it")
     if isinstance(target.price, ContainerPrice):
@@ -94,7 +97,9 @@ def check_suite(suite: Suite, where: str, base: Path) -> None:
     _require(trials <= most, where, f"budget.max_trials: {most} is below trials = {trials}")
     mend = nearest(suite.reference or "", names)
     _require(suite.reference in (None, *names), where, f"reference: no candidate is called '{suite.reference}'", mend)
+    _check_parity(suite, where)
     check_policy(suite.policy, where, [s.name for s in suite.scenario])
+    _check_timed(suite, where)
 
 
 def _require(holds: object, where: str, what: str, mend: str = "") -> None:
@@ -134,20 +139,29 @@ def _check_scenarios(suite: Suite, where: str, base: Path) -> None:
         _require(len(names) < 2, where, f"scenario: {' and '.join(names)} are both {called}", "leave out one of them")
 
 
+def _check_parity(suite: Suite, where: str) -> None:
+    """Raise SpecError for the tolerance of a precision that neither a candidate nor a conversion's result has."""
+    made = (name.rpartition("-to-")[2].partition(".")[2] for name in plugins.names("conversions"))
+    known = {candidate.precision for candidate in suite.candidate} | {*filter(None, made)}
+    for precision in suite.parity:
+        mend = nearest(precision, known)
+        _require(precision in known, where, f"parity.{precision}: no variant has this precision", mend)
+
+
 def _check_candidate(candidate: Candidate, trust: bool, where: str, key: str, base: Path) -> None:
     _check_source(candidate, where, key, base, f" ('{candidate.name}')")
     with_builder = candidate.weights is None or candidate.builder is not None
     _require(with_builder, where, f"{key}.weights: weights need a 'builder' that makes the module")
     _check_file(candidate.weights, where, f"{key}.weights", base)
+    pinned = candidate.sha256 is None or _SHA256.fullmatch(candidate.sha256)
+    _require(pinned, where, f"{key}.sha256: '{candidate.sha256}' is not 64 of 0-9 and a-f", "see sha256sum")
     if candidate.format is not None:
         _one_of(candidate.format, formats(), where, f"{key}.format")
     for field, path in (("path", candidate.path), ("weights", candidate.weights)):
-        if path is not None and not trust and is_pickle(path, candidate.format if field == "path" else None):
-            raise SpecError(
-                where,
-                f"{key}.{field}: '{path}' is a pickle and is refused: {WHY_NO_PICKLE}",
-                "export it to .onnx, .pt2 or .safetensors, or write trust_pickle = true if you made it",
-            )
+        pickled = path is not None and is_pickle(path, candidate.format if field == "path" else None)
+        what = f"{key}.{field}: '{path}' is a pickle and is refused: {WHY_NO_PICKLE}"
+        mend = "export it to .onnx, .pt2 or .safetensors, or write trust_pickle = true if you made it"
+        _require(trust or not pickled, where, what, mend)
     _check_format(candidate, where, key)
 
 
@@ -173,15 +187,16 @@ def _check_source(source: Source | Candidate, where: str, key: str, base: Path, 
 
 
 def _check_file(name: str | None, where: str, key: str, base: Path) -> None:
-    if name is not None and not (base / name).is_file():
-        raise SpecError(where, f"{key}: no such file: {base / name}", nearest_file(base / name))
+    if name is not None and not (path := base / name).is_file():
+        what, near = ("is a folder, not a file", path / "?") if path.is_dir() else ("no such file", path)
+        raise SpecError(where, f"{key}: {what}: {path}", nearest_file(near))
 
 
 def _check_builder(builder: str | None, where: str, key: str) -> None:
     if builder is not None:
         module, _, function = builder.partition(":")
         what = f"{key}: '{builder}' is not of the form 'module:function'"
-        _require(module and function.isidentifier(), where, what)
+        _require(all(part.isidentifier() for part in (*module.split("."), function)), where, what)
 
 
 def _check_dataset(dataset: Dataset, where: str, base: Path) -> None:
@@ -193,13 +208,15 @@ def _check_dataset(dataset: Dataset, where: str, base: Path) -> None:
     for key in ("calibration", "production"):
         if (split := getattr(dataset, key)) is not None:
             _check_source(split, where, f"dataset.{key}", base)
+            what = f"dataset.{key}: synthetic inputs have no split beside them"
+            _require(dataset.synthetic is None, where, what, "give rows by dataset.path or dataset.builder")
 
 
 def check_policy(policy: Policy, where: str, scenarios: Sequence[str]) -> None:
     """Raise SpecError for the first mistake in limits, objectives or order; `scenarios` are the suite's names."""
     for key, limit in policy.limits.items():
         _check_key(key, where, f"policy.limits.{key}", scenarios)
-        _check_limit(limit, where, f"policy.limits.{key}")
+        _check_limit(key, limit, where, f"policy.limits.{key}")
     for key, objective in policy.objectives.items():
         _check_key(key, where, f"policy.objectives.{key}", scenarios)
         _check_objective(key, objective, where, f"policy.objectives.{key}")
@@ -224,10 +241,24 @@ def _check_key(key: str, where: str, path: str, scenarios: Sequence[str]) -> Non
     _require(metric.scope != "cell", where, what, mend)
 
 
-def _check_limit(limit: Limit, where: str, path: str) -> None:
+def _check_limit(key: str, limit: Limit, where: str, path: str) -> None:
     ends = [end for end in (limit.min, limit.max) if end is not None]
     _require(ends, where, f"{path}: give 'min' or 'max'")
     _require(ends == sorted(ends), where, f"{path}: min {limit.min} is above max {limit.max}")
+    better = lookup(key).better
+    wrong, right = ("min", "max") if better == "lower" else ("max", "min")
+    what = f"{path}: {better} is better for '{key}', so a '{wrong}' alone rules out the best"
+    _require(better == "none" or getattr(limit, right) is not None, where, what, f"write {right} = {ends[0]:g}")
+    _check_reachable(key, ends, where, path)
+
+
+def _check_reachable(key: str, numbers: Sequence[float], where: str, path: str) -> None:
+    """Raise SpecError for numbers that no value of a metric can have: negative ones, and fractions above 1."""
+    name = split_key(key)[1]
+    for number in numbers if name in CATALOGUE else ():
+        _require(number >= 0, where, f"{path}: {number:g} is below 0, which '{name}' never is")
+        fits = number <= 1 or name not in FRACTIONS
+        _require(fits, where, f"{path}: {number:g} is above 1, and '{name}' is a fraction", "93 % is 0.93")
 
 
 def _check_objective(key: str, objective: Objective, where: str, path: str) -> None:
@@ -237,6 +268,17 @@ def _check_objective(key: str, objective: Objective, where: str, path: str) -> N
     _require(positive, where, f"{path}: a log scale needs target and limit above 0", 'or scale = "linear"')
     right = better == "none" or (target < limit) == (better == "lower")
     _require(right, where, f"{path}: {better} is better for '{key}', so target and limit are swapped")
+    _check_reachable(key, (target, limit), where, path)
+
+
+def _check_timed(suite: Suite, where: str) -> None:
+    """Raise SpecError where the policy wants latency percentiles of a scenario that gives none."""
+    for key in keys_of(suite.policy):
+        name, metric = split_key(key)
+        scenario = next((each for each in suite.scenario if each.name == name), suite.scenario[0])
+        timed = metric not in PERCENTILES or plugins.load("scenarios", kind_of(scenario)).times_requests
+        what = f"policy: '{key}': the scenario '{scenario.name}' ({kind_of(scenario)}) gives no latency percentiles"
+        _require(timed, where, what, "take those of another scenario")
 
 
 def _check_order(policy: Policy, where: str) -> None:

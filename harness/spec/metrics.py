@@ -61,6 +61,11 @@ LEVELS = PERCENTILES | DEVICE_PERCENTILES | START_PERCENTILES
 
 QUALITY = ("accuracy", "rmse", "output_max_abs_diff", "output_agreement", "fp32_agreement")
 """Metrics of the quality of predictions; those that plug-ins add are others."""
+FRACTIONS = (
+    *("accuracy", "output_agreement", "fp32_agreement"),
+    *("cold_start_rate", "utilisation", "gpu_utilisation"),
+)
+"""Metrics that are between 0 and 1."""
 _AT_MOST = "{:.1%} of inferences take at most this long"
 _ON_DEVICE = "{:.1%} of inferences take the device at most this long, by its own events"
 
@@ -152,7 +157,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
     import difflib  # for errors only
 
     options = sorted(known)
-    close = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
+    begun = [option for option in options if option.startswith(word)]
+    close = [found for some in (begun, options) for found in difflib.get_close_matches(word, some, n=1, cutoff=0.5)]
     if close:
         return f"did you mean '{close[0]}'?"
     return f"one of: {', '.join(options)}" if options else "none is known"

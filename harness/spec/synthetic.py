@@ -4,6 +4,7 @@
 number of rows, `scalar` is an input of rank 0. DTYPE and VALUES may be left out: the model's own, and guessed ones.
 """
 
+import math
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -55,7 +56,25 @@ def read_line(text: str) -> InputLine:
     dtype, _, values = rest.partition(":")
     if dtype and dtype not in DTYPES:
         raise ValueError(f"'{dtype}' is not a dtype ({', '.join(DTYPES)})")
-    return InputLine(_shape(shape, text), dtype or None, _values(values) if values else None)
+    line = InputLine(_shape(shape, text), dtype or None, _values(values) if values else None)
+    if line.dtype and line.values and not _holds(line.dtype, line.values):
+        raise ValueError(f"{dtype} cannot hold '{values}' (write whole numbers within its range; text is for object)")
+    return line
+
+
+def _holds(dtype: str, values: Values) -> bool:
+    """Whether numbers of a dtype can have these values."""
+    if (dtype == "object") != (values.kind == TEXT):
+        return False
+    if values.kind or dtype.startswith("float"):
+        return True
+    if dtype == "bool":
+        low, high = 0, 1
+    else:
+        bits = int(dtype.removeprefix("u").removeprefix("int"))
+        low, high = (0, 2**bits - 1) if dtype.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    whole = values.low.is_integer() and values.high.is_integer()
+    return whole and low <= values.low and values.high <= high
 
 
 def _shape(text: str, whole: str) -> tuple[int | str, ...]:
@@ -72,7 +91,7 @@ def _values(text: str) -> Values:
         return Values(text)
     found = _VALUES.fullmatch(text)
     low, high = (float(found["low"]), float(found["high"] or found["low"])) if found else (1.0, 0.0)
-    if low > high:
+    if not -math.inf < low <= high < math.inf:
         raise ValueError(f"'{text}' is not a range of values (write 0..1, a single number, or {NORMAL})")
     return Values("", low, high)
 

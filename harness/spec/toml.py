@@ -112,6 +112,8 @@ def _wrong_value(what: str, path: str, value: object, kind: Any) -> tuple[str, s
     if what.startswith(("Invalid value", "Invalid enum value")):
         literals = (args for origin, args in _generics(kind) if origin is Literal)
         return f"{path}: '{value}' is not one of the values", nearest(str(value), next(literals, kind))
+    if what.startswith(("Invalid RFC3339", "Expected `date`")):
+        return f"{path}: '{value}' is not a date", f"write {path.rpartition('.')[2]} = 2026-01-31, without quotes"
     if "of length >= 1" in what:
         return f"{path}: at least one is needed", ""
     if found := _RANGE.fullmatch(what):

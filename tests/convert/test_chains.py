@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.convert.chains import Form, apply, chain
+from harness.convert.chains import Form, apply, chain, precisions
 from harness.spec import plugins
 
 
@@ -87,3 +87,10 @@ def test_a_circle_ends(registered):
 )
 def test_a_name_says_what_a_conversion_does(name, form, result):
     assert apply(name, form) == result
+
+
+def test_the_precisions_that_can_be_had_are_known(registered):
+    registered("pt2-to-onnx", "onnx.fp32-to-onnx.int8", "onnx.fp32-to-onnx.fp16", "onnx.fp32-to-tflite.int4")
+    assert precisions(Form("pt2", "fp32"), ("onnx",)) == ("fp16", "fp32", "int8")
+    assert precisions(Form("pt2", "int8"), ("onnx",)) == ("int8",)
+    assert precisions(Form("fake", "fp32"), ("onnx",)) == ()

@@ -239,6 +239,12 @@ def test_shapes_that_differ_are_no_parity():
         compare(np.zeros((4, 3)), np.zeros((4, 2)), CLASSIFIER)
 
 
+def test_two_outputs_that_are_empty_do_not_differ():
+    """A detector that finds nothing gives no boxes, in any precision."""
+    report = compare(np.zeros((0, 7)), np.zeros((0, 7)), CLASSIFIER)
+    assert (report.rows, report.max_abs_diff, report.top1_agreement) == (0, 0.0, None)
+
+
 def test_a_later_step_is_compared_with_the_candidates_own_outputs(doubling, tmp_path):
     own = np.tile(np.array([[6.0, 4.0, 2.5]], np.float32), (4, 1))
     np.save(tmp_path / "own.npy", own)

@@ -306,4 +306,5 @@ def test_an_option_that_no_step_takes_is_refused(precise):
 def test_a_precision_that_nothing_makes_is_skipped_with_its_reason(precise):
     (prepared,) = precise({}, precision="int4")
     assert prepared.status == "skipped"
-    assert prepared.why == "onnxruntime loads onnx in int4; no conversion leads there from sklearn (fp32)"
+    said = "onnxruntime loads onnx in int4; no conversion leads there from sklearn (fp32) (did you mean 'int8'?)"
+    assert prepared.why == said

@@ -42,11 +42,11 @@ def split(folder, name, **arrays):
     return str(folder / name)
 
 
-def converted(folder, variant, precision="fp32", data=None, calibration=None, **options):
-    """Convert; returns the outcome and a session of the result."""
+def asked(variant, precision="fp32", data=None, calibration=None, **options):
+    """The job of a conversion with a target's options."""
     source = variant.format if precision == "fp32" else f"{variant.format}.fp32"
     result = "executorch" if precision == "fp32" else f"executorch.{precision}"
-    job = Convert(
+    return Convert(
         candidate=Candidate(name="c", path="x"),
         target=target(**options),
         source=variant,
@@ -55,6 +55,11 @@ def converted(folder, variant, precision="fp32", data=None, calibration=None, **
         calibration=calibration,
         synthetic=None if data else Synthetic(rows=8),
     )
+
+
+def converted(folder, variant, precision="fp32", data=None, calibration=None, **options):
+    """Convert; returns the outcome and a session of the result."""
+    job = asked(variant, precision, data, calibration, **options)
     folder.mkdir(exist_ok=True)
     outcome = convert(job, folder)
     assert outcome.status == "ok", outcome.message
@@ -144,10 +149,19 @@ def test_int8_without_rows_to_calibrate_on_says_what_to_do(tmp_path, data):
         converted(tmp_path, digit("mlp"), "int8", data)
     outcome, _ = converted(tmp_path, digit("mlp"), "int8", data, method="dynamic")
     assert outcome.parity.top1_agreement >= 0.97 and outcome.parity.max_abs_diff > 1e-4
-    with pytest.raises(ModelError, match=r"conversion\.method: 'best' is none of static, dynamic"):
-        converted(tmp_path, digit("mlp"), "int8", data, method="best")
-    with pytest.raises(ModelError, match=r"conversion\.max_batch: 0 is not above 0"):
-        converted(tmp_path, digit("mlp"), data=data, max_batch=0)
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ({"method": "best"}, "method: 'best' is none of static, dynamic"),
+        ({"method": "dynamic", "max_batch": 0}, "max_batch: must be 1 at least, not 0"),
+        ({"method": "dynamic", "calibration_rows": 0}, "calibration_rows: must be 1 at least, not 0"),
+    ],
+)
+def test_a_wrong_option_is_the_targets_fault_not_the_models(tmp_path, data, option, says):
+    outcome = convert(asked(digit("mlp"), "int8", data, **option), tmp_path)
+    assert (outcome.status, outcome.message) == ("invalid", f"conversion.{says}")
 
 
 def test_a_model_that_takes_no_other_number_of_rows_stays_as_it_is(tmp_path):

@@ -169,6 +169,7 @@ def test_a_model_that_says_nothing_is_described_whole() -> None:
     [
         ({"dims": {"heigth": 3}}, "--dim heigth: the model has no dimension of this name (did you mean 'height'?)"),
         ({"inputs": {"image": "1x3"}}, "--input image: the model has no input of this name (did you mean 'images'?)"),
+        ({"inputs": {"images": "0x3x8x8"}}, "--input images=0x3x8x8: that is no row at all; write N for any number"),
         ({"inputs": {"images": "1x3x8"}}, "--input images=1x3x8: the model wants *x3x*x* (* is any size)"),
         ({"inputs": {"images": "1x4x8x8"}}, "the model wants *x3x*x*"),
         ({"inputs": {"images": "1x3x8x8:int64"}}, "the model wants float32; write 1x3x8x8:float32"),
@@ -204,6 +205,17 @@ def test_moderate_sizes_come_first() -> None:
         model.find()
     assert model.feeds[0]["images"].shape == (1, 3, 224, 224)
     assert max(feed["images"].size for feed in model.feeds) == 3 * 640 * 640
+
+
+@pytest.mark.parametrize("tall", [48, 7], ids=["a size fits", "none does"])
+def test_a_guess_that_gives_nothing_at_all_is_not_the_first_choice(tall) -> None:
+    """OpenVINO runs a text recogniser at a height it is not made for, and gives an output of shape [0, 0, 2]."""
+    model = Picky(lambda x: True, image("b", 3, "?", "w"))
+    model.infer = lambda feed: [
+        np.zeros((1 if feed["images"].shape[2] == tall else 0, 0 + (tall == 48), 2), np.float32)
+    ]
+    found = model.find()
+    assert found.lines["images"] == ("1x3x48x320:float32:0..1" if tall == 48 else "Nx3x224x224:float32:0..1")
 
 
 def test_nan_is_the_models_fault_not_the_inputs() -> None:

@@ -52,6 +52,11 @@ def test_a_check_says_what_a_runtime_loads():
             "options.intra_op_threads: expected int, got bool",
         ),
         (
+            {"runtime": "onnxruntime", "options": {"intra_op_threads": 0}},
+            "invalid",
+            "options.intra_op_threads: must be 1 at least, not 0",
+        ),
+        (
             {"runtime": "onnxruntime", "device": "npu"},
             "unavailable",
             "device 'npu' is not supported by this runtime (cpu, cuda, cuda:1, …)",

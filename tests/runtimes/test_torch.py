@@ -106,8 +106,9 @@ def test_a_module_is_put_into_evaluation(built):
     ("function", "said"),
     [
         ("unnamed", r"Unnamed\.forward names no inputs; give the module `example_inputs`"),
-        ("nothing", r":nothing gives a int, not a module"),
-        ("absent", r"the module has no function 'absent'"),
+        ("nothing", r":nothing gives a value of type int, not a module"),
+        ("nothin", r"the module has no function 'nothin' \(did you mean 'nothing'\?\)"),
+        ("broken", r"builder '\w+:broken' failed: ValueError: the weights are gone$"),
     ],
 )
 def test_a_builder_that_makes_no_module_says_so(built, function, said):

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.errors import EvidenceError
-from harness.evidence.folder import DUE, START
+from harness.evidence.folder import DUE, START, write_outcome
 from harness.launch.cgroup import texts
 from harness.launch.limits import CONTROLLERS, Means, Quota, decide
 from harness.pipeline import plan
@@ -22,6 +22,7 @@ from harness.scenarios.board import Board
 from harness.score.rank import rank
 from harness.selftest import order, prove, quota, races, records
 from harness.selftest.records import Finding, Setting, at_least, at_most
+from harness.spec.outcome import Outcome
 from harness.spec.wire import Resources
 from harness.stats.arrivals import constant
 from harness.stats.pooled import pooled_quantile
@@ -230,6 +231,17 @@ def test_a_check_that_breaks_down_has_failed():
     (proved,) = prove.prove(0, True, Silent(), {"broken": broken})
     assert not proved.passed
     assert "no room" in proved.found
+
+
+def test_a_trial_that_fails_on_this_machine_fails_its_check_and_no_other(monkeypatch):
+    def crashed(launcher, folder, job, terms):
+        write_outcome(folder, Outcome(status="failed", failure="crash", message="signal 9"))
+        return Outcome(status="failed", failure="crash", message="signal 9")
+
+    monkeypatch.setattr("harness.selftest.queues.run_job", crashed)
+    (proved,) = verdicts("open loop, Lindley")
+    assert not proved.passed
+    assert "a trial of 'load' failed: crash: signal 9" in proved.found
 
 
 @pytest.mark.parametrize(("passed", "code", "word"), [(True, 0, "passed"), (False, 1, "failed")])

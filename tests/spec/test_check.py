@@ -282,7 +282,7 @@ def test_a_stem_is_a_name_without_its_suffix(path, stem):
 
 def test_splits_beside_the_evaluation_split_are_read(suites):
     splits = {"calibration": {"path": "c.npz"}, "production": {"builder": "m:f"}}
-    suite = suites.tables(lambda tables: tables["dataset"].update(splits))
+    suite = suites.tables(lambda tables: tables.update(dataset={"path": "c.npz", **splits}))
     dataset = load_suite(str(suites.write(suite)))[0].dataset
     assert (dataset.calibration.path, dataset.production.builder) == ("c.npz", "m:f")
 

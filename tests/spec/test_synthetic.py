@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from harness.errors import SpecError
 from harness.spec import toml
 from harness.spec.suite import Dataset
-from harness.spec.synthetic import DTYPES, NORMAL, TEXT, InputLine, Synthetic, Values, read_line, settled
+from harness.spec.synthetic import NORMAL, TEXT, InputLine, Synthetic, Values, read_line, settled
 
 NUMBERS = st.integers(-(10**6), 10**6).map(float)
 VALUES = st.one_of(
@@ -21,8 +21,9 @@ SIZES = st.lists(st.integers(0, 5000), max_size=5).flatmap(
 )
 
 
-@given(SIZES, st.sampled_from(DTYPES), VALUES)
+@given(SIZES, st.sampled_from(["float32", "float64", "int32", "int64"]), VALUES)
 def test_what_is_written_is_read_back(shape, dtype, values) -> None:
+    dtype = {TEXT: "object", NORMAL: "float32"}.get(values.kind, dtype)
     for line in (InputLine(shape), InputLine(shape, dtype), InputLine(shape, dtype, values)):
         assert read_line(str(line)) == line
 
