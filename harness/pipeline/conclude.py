@@ -6,7 +6,6 @@ from typing import NamedTuple
 import msgspec
 
 from harness.analyse.controls import controls
-from harness.analyse.frames import measurements, ranking_table
 from harness.analyse.notes import notes_of
 from harness.analyse.precision import against_fp32
 from harness.analyse.reader import RunReader, open_run
@@ -91,6 +90,8 @@ def _joined(notes: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
 
 def _write(ranked: RankedRun) -> None:
     """Write what other tools read: policy.json, ranking.json, ranking.csv, measurements.parquet."""
+    from harness.analyse.frames import measurements, ranking_table  # pandas: what only reads a ranking goes without
+
     folder, record, ranking, policy, _ = ranked
     write_json(folder / "policy.json", policy)
     write_json(folder / "ranking.json", ranking)

@@ -3,7 +3,7 @@
 import math
 
 from harness.score.records import Measure, Ranking, Row
-from harness.score.words import number, short_name, text_of
+from harness.score.words import number, percent, short_name, text_of
 from harness.spec.metrics import START_PERCENTILES, lookup
 from harness.spec.policy import Policy, keys_of
 
@@ -104,11 +104,7 @@ def score(row: Row) -> str:
 
 def best(row: Row) -> str:
     """Return P(best); a dash where it is not known."""
-    if row.p_best is None:
-        return "–"
-    if 0 < row.p_best < 0.01:
-        return "<1 %"
-    return f"{row.p_best:.0%}".replace("%", " %")
+    return "–" if row.p_best is None else percent(row.p_best)
 
 
 ESTIMATES = {"n": trials, "score": score, "P(best)": best}

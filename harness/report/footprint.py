@@ -46,7 +46,7 @@ def footprint_cells(ranking: Ranking) -> tuple[list[str], list[list[str]]]:
 def footprint_table(ranking: Ranking, title: str) -> Table:
     """Return the view for a terminal; # is the row's place in the ranking."""
     heads, rows = footprint_cells(ranking)
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     names = ("#", "candidate\non target", *(head.replace(" memory", "\nmemory", 1) for head in heads[3:]))
     for place, head in enumerate(names):
         table.add_column(head, justify="right" if 1 < place < len(names) - 1 else "left", overflow="fold")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from harness.score.words import short_name
+from harness.score.words import amount, short_name
 from harness.spec.metrics import lookup
 from harness.spec.policy import Policy
 from harness.spec.target import FunctionPrice, HourlyPrice, Option, Price, Target
@@ -19,7 +19,7 @@ def policy_lines(policy: Policy) -> list[str]:
     lines = []
     for key, limit in policy.limits.items():
         ends = (("least", limit.min), ("most", limit.max))
-        bounds = " and ".join(f"at {word} {bound:g}" for word, bound in ends if bound is not None)
+        bounds = " and ".join(f"at {word} {amount(bound, key, 6)}" for word, bound in ends if bound is not None)
         lines.append(f"limit: {short_name(key)} {bounds}")
     for key, x in policy.objectives.items():
         weight = "by order" if x.weight is None else x.weight

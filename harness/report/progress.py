@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 from rich.console import Console
+from rich.markup import escape
 from rich.status import Status
 
 from harness.pipeline.progress import Observer, Progress
@@ -57,8 +58,8 @@ class Live(Plain):
 
     def say(self, text: str) -> None:
         """Show a step."""
-        self._text = text
-        self._status.update(text)
+        self._text = escape(text)
+        self._status.update(self._text)
 
     def progress(self, progress: Progress) -> None:
         """Show the block that begins, and print above it which cells have left the race since."""
@@ -69,7 +70,7 @@ class Live(Plain):
         """Show the phase, at most once a second."""
         if self._clock() - self._shown >= 1.0:
             self._shown = self._clock()
-            self._status.update(f"{self._text} [dim]{phase}[/dim]")
+            self._status.update(f"{self._text} [dim]{escape(phase)}[/dim]")
 
 
 def line(progress: Progress) -> str:

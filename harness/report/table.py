@@ -115,10 +115,14 @@ def _fitting(rows: Sequence[Row], keys: Sequence[str], room: int, own: Set[str])
 
 
 def _table(columns: Sequence[_Column], rows: Sequence[Row], title: str) -> Table:
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 1))
+    table = Table(
+        title=escape(title) or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 1)
+    )
     for column in columns:
         last = column.heading == "why"
-        table.add_column(column.heading, justify="right" if column.right else "left", no_wrap=not last, overflow="fold")
+        table.add_column(
+            escape(column.heading), justify="right" if column.right else "left", no_wrap=not last, overflow="fold"
+        )
     ranked = sum(row.place is not None for row in rows)
     for index, row in enumerate(rows):
         style = _BEST if row.may_be_best else "" if row.place else "yellow"

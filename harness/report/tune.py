@@ -31,7 +31,7 @@ def keys_of(ranking: Ranking, users: str | None) -> list[str]:
 def tune_table(ranking: Ranking, targets: Sequence[Target], users: str | None, title: str) -> Table:
     """Return the sweep for a terminal; values with their 95 % intervals, nothing left out of the tails."""
     keys = keys_of(ranking, users)
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for head in ("MiB", "vCPU", *("\n".join(filter(None, cells.heading(key))) for key in keys), "limits"):
         table.add_column(head, justify="left" if head == "limits" else "right", overflow="fold")
     for target, row in by_size(ranking, targets):

@@ -37,7 +37,11 @@ def verdict_table(found: Comparison) -> RenderableType:
     for verdict in shown:
         table.add_row(*map(escape, _texts(verdict)), style=_STYLES[verdict.verdict])
     rest = len(found.verdicts) - len(shown)
-    more = [Text(f"· {rest} more verdicts are in compare.md", style="dim")] if rest else []
+    more = (
+        [Text(f"· not shown: {rest} of {len(found.verdicts)} verdicts; all are in compare.md", style="dim")]
+        if rest
+        else []
+    )
     style = "bold red" if found.regressions or found.broken else "bold"
     notes = [Text(f"· {note}", style="dim") for note in (*_rows(found.rows), *map(text_of, found.notes))]
     return Group(Text(headline(found), style=style), *([table] if shown else []), *more, *notes)
@@ -48,7 +52,7 @@ def headline(found: Comparison) -> str:
     counts = counted(found.verdicts)
     tally = ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "no verdicts"
     again = sum(each.confirmed is not None for each in found.verdicts)
-    told = f"{tally}; {again} suspects measured again" if again else tally
+    told = f"{tally}; {again} suspect{'' if again == 1 else 's'} measured again" if again else tally
     if found.broken:
         return f"regression: {listed(row.row for row in found.broken)} ran in the base and fails now ({told})"
     if not found.regressions:

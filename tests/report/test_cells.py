@@ -42,7 +42,7 @@ def test_values_with_their_intervals(given, text):
 
 
 @pytest.mark.parametrize(
-    ("p", "text"), [(None, "–"), (0.61, "61 %"), (1.0, "100 %"), (0.004, "<1 %"), (0.0001, "<1 %")]
+    ("p", "text"), [(None, "–"), (0.61, "61 %"), (1.0, "100 %"), (0.999, ">99 %"), (0.004, "<1 %"), (0.0001, "<1 %")]
 )
 def test_the_chance_to_be_best(p, text):
     assert cells.best(row(p_best=p)) == text

@@ -114,6 +114,12 @@ def test_pictures_say_what_they_show(document):
     assert len(re.findall(r"<desc>", document.get_starttag_text() or "")) == 0
 
 
+def test_a_colour_is_named_beside_its_plot(document):
+    after = {name: document.text.split(f"{name}")[-1] for name in ("Memory that the first", "The row with the highest")}
+    assert "first inference" in after["Memory that the first"].split("0 MiB")[0], "phases of a process"
+    assert "net-0" in after["The row with the highest"].split("Not measured")[0], "rows that win under some weights"
+
+
 def test_markup_in_names_reasons_and_notes_stays_text(hostile):
     text = hostile.read_text()
     seen = Document(text)

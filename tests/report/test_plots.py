@@ -18,7 +18,7 @@ from harness.report.plots.latency import distributions
 from harness.report.plots.load import load_curves
 from harness.report.plots.memory import memory
 from harness.report.plots.pareto import Axis, Point, front, pareto
-from harness.report.plots.style import Line, scale
+from harness.report.plots.style import Line, scale, tick_text
 from harness.report.plots.weights import lines_of_scores, triangle
 from harness.score.regions import regions
 
@@ -41,6 +41,25 @@ def test_ticks_are_round_numbers():
     assert scale([0.013, 8.0], log=True, margin=0).ticks == (0.03, 0.1, 0.3, 1.0, 3.0)
     assert scale([0.0, 10.0], log=False, margin=0).ticks == (0.0, 2.0, 4.0, 6.0, 8.0, 10.0)
     assert scale([3.0], log=True).log is False, "one value needs no logarithm"
+
+
+@given(st.floats(0.5, 0.99), st.floats(0.001, 0.5))
+def test_ticks_are_written_with_all_of_their_digits(low, span):
+    assert all(float(tick_text(tick)) == tick for tick in scale([low, low + span], log=False).ticks)
+
+
+def test_a_tick_is_not_rounded_to_a_place_where_it_is_not():
+    spans = {0: bars.Span(0.995, 0.9905, 0.9995)}
+    assert ">0.9925<" in bars.intervals(LINES, spans, "agreement", False, None, "t", "d").replace("\n", "")
+
+
+def test_a_mark_is_hollow_where_an_end_of_its_interval_is_not_known():
+    x, y = axis("lower", 1, 2), axis("lower", 2, 1)
+    told = y._replace(points={0: Point(2, 1.8, None), 1: Point(1, 0.9, 1.1)})
+    text = pareto(x, told, LINES, "t", "d")
+    first, second = ([part for part in text.split("<g data-row=")[1:] if part.startswith(f'"{row}"')] for row in (0, 1))
+    assert "fill: var(--surface)" in first[-1] and "fill: var(--surface)" not in second[-1]
+    assert (len(first), len(second)) == (2, 3), "an interval with an open end is not drawn"
 
 
 def axis(better: str, *found: float) -> Axis:

@@ -12,9 +12,9 @@ from harness.scenarios.base import kind
 from harness.spec.arrays import Array
 
 _TOLD = (
-    "Fraction of requests within a time; each tenth of the rest has the same room, so that tails show. Bands: 95 % "
-    "intervals of percentiles, with trials as clusters, where the evidence bounds both ends; those of the first two "
-    "rows, and of the row pointed at."
+    "Fraction of requests that took at most a time. The axis is stretched towards the tail: 90 %, 99 % and 99.9 % are "
+    "equally far apart. Bands: 95 % intervals of percentiles, where both ends are known; shown for the first two rows, "
+    "and for the row that you point at."
 )
 
 

@@ -15,8 +15,9 @@ from harness.score.words import number
 
 _CAPACITY = "capacity_per_s"
 _TOLD = (
-    "Latency against the rate that requests arrive at, whether or not earlier ones are done: p99 with its 95 % "
-    "interval (marks; a line to the edge has no upper end, none: one trial), and the median (thin, dots)."
+    "Latency at the rate at which requests arrive, whether or not earlier ones are done. Marks: p99 with its 95 % "
+    "interval; a line to the edge has no known end, and one trial has no interval. Dots, thin lines: the median. "
+    "Dashed: the limit on p99, where there is one."
 )
 _HIGHEST = "Highest rate at which the percentile keeps its limit; 95 % intervals over trials."
 

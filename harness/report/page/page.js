@@ -128,7 +128,7 @@
   function mark(x, y, row) {
     const [h, v] = [x.points[row], y.points[row]];
     const thin = { stroke: colour(row), "stroke-width": 1 };
-    const at = { cx: across(h[0]), cy: up(v[0]), r: 3.6, fill: colour(row) };
+    const at = { cx: across(h[0]), cy: up(v[0]), r: 3.6, fill: h[3] && v[3] ? colour(row) : "var(--surface)", ...thin };
     return draw("g", { "data-row": row },
       draw("line", { x1: across(h[1]), x2: across(h[2]), y1: up(v[0]), y2: up(v[0]), ...thin }),
       draw("line", { x1: across(h[0]), x2: across(h[0]), y1: up(v[1]), y2: up(v[2]), ...thin }),

@@ -15,10 +15,20 @@ from harness.spec.metrics import lookup
 
 _LEGEND = (
     f"Rows marked {cells.MAY_BE_BEST} may be the best. Could be: the ranks that a row could have; in 95 % of runs they "
-    "are right for all rows at once. n counts trials, each a process. Bars show 95 % intervals on one scale per "
-    "column: percentiles over all requests, with trials as clusters; quality over dataset rows; all else over trials. "
-    ">x [≈y]: too few requests for an upper end; y is the value so far. Open a row for its reasons."
+    "are right for all rows at once. n counts trials, each a process. P(best): how often the row comes first when the "
+    "evidence is redrawn. Bars show 95 % intervals on one scale per column: percentiles over all requests, with trials "
+    "as clusters; quality over dataset rows; all else over trials. >x [≈y]: no upper end is known yet; y is the value "
+    "so far. Open a row for its reasons; point at a heading for its meaning."
 )
+_PLAIN = {
+    "#": ("asc", "the place: the order of the scores"),
+    "candidate on target": ("text", ""),
+    "could be": ("asc", "the ranks that the row could have; in 95 % of runs they are right for all rows at once"),
+    "n": ("desc", "trials, each a process"),
+    "score": ("desc", "weighted mean of the objectives, each from 0 to 1, with its 95 % interval"),
+    "P(best)": ("desc", "how often the row comes first when the evidence is redrawn"),
+}
+"""Headings before the metrics: the order of the first click, and what is in the column."""
 _FILTERS = {
     "": "all rows",
     "best": "may be the best",
@@ -47,9 +57,7 @@ def _controls() -> Html:
 
 
 def _head(keys: Sequence[str]) -> Html:
-    plain = ("#", "candidate on target", "could be", "n", "score", "P(best)")
-    ends = ("asc", "text", "asc", "desc", "desc", "desc")
-    heads = [_heading(name, first) for name, first in zip(plain, ends, strict=True)]
+    heads = [_heading(name, first, meaning=meaning) for name, (first, meaning) in _PLAIN.items()]
     for key in keys:
         name, unit = cells.heading(key)
         first = "desc" if lookup(key).better == "higher" else "asc"
@@ -59,7 +67,7 @@ def _head(keys: Sequence[str]) -> Html:
 
 def _heading(name: str, first: str, unit: str = "", meaning: str = "") -> Html:
     """Return a heading that sorts; `first` is the order of the first click."""
-    text = joined(name, el("small", unit) if unit else None)
+    text = joined(el("span", name), el("small", unit) if unit else None)
     return el("th", el("button", text, type="button", title=meaning or None), scope="col", data_first=first)
 
 

@@ -11,7 +11,7 @@ from harness.score.words import name_of, text_of
 from harness.spec.diagnostics import Diagnostic
 
 _HOST = ("host_noise",)
-_MISSING = {"failed": "failed", "skipped": "skipped", "dropped": "left the race early", "undecided": "undecided"}
+_MISSING = {"failed": "failed", "skipped": "skipped", "dropped": "left the race", "undecided": "undecided"}
 
 
 def remarks_section(of: Material) -> Section:
@@ -35,7 +35,7 @@ def remarks_section(of: Material) -> Section:
         _part("Notes", bullets(rest), "None."),
         _part("Time", bullets(purposes(seconds_by_purpose(of.reader))), "Not known."),
     )
-    return Section("remarks", "Not measured, flags, noise", body)
+    return Section("remarks", "Warnings and notes", body)
 
 
 def _first(reasons: Sequence[Diagnostic]) -> str:

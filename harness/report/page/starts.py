@@ -16,12 +16,12 @@ from harness.score.words import number
 _MOST = 12
 _AFTER = ("second", "total")
 _PLATFORM = (
-    "Cold starts of emulated platforms: the median of each phase, one after another, up to the first response. Thin "
-    "lines: 95 % interval of a phase's median, over starts."
+    "Cold starts on emulated platforms: the median of each phase up to the first response. Thin lines: 95 % interval "
+    "of a phase's median, over starts."
 )
 _FRESH = (
-    "A fresh process here: the median of each step up to its first inference. Thin lines: 95 % interval of a step's "
-    "median, where six starts or more were measured."
+    "Processes started anew on this host: the median of each step up to the first inference. Thin lines: 95 % interval "
+    "of a step's median, where six starts or more were measured."
 )
 
 
@@ -41,8 +41,7 @@ def _platform(of: Material) -> list[Html]:
         return []
     numbers = table(("row", "phase", "p50, ms", "p90, ms", "p99, ms", "starts"), _texts(of, found))
     spans = {row: {each.name: _span(each.p50) for each in _first(told)} for row, told in found.items()}
-    folded = el("details", el("summary", "numbers"), numbers)
-    return [_figures(of, spans, "Cold starts of platforms", _PLATFORM, folded)]
+    return [_drawn(of, spans, "Cold starts of platforms", _PLATFORM, numbers)]
 
 
 def _first(told: Iterable[Bar]) -> list[Bar]:
@@ -69,14 +68,14 @@ def _fresh(of: Material) -> list[Html]:
     told = ([of.names[row], *(_cell(each.get(name)) for name in names), _n(each)] for row, each in found.items())
     numbers = table(("row", *(f"{name}, ms" for name in names), "starts"), told)
     spans = {row: {name: Span(*step[:3]) for name, step in each.items()} for row, each in found.items()}
-    return [_figures(of, spans, "Start of a process", _FRESH, numbers)]
+    return [_drawn(of, spans, "Start of a process", _FRESH, numbers)]
 
 
-def _figures(of: Material, spans: Mapping[int, Mapping[str, Span]], title: str, told: str, numbers: Html) -> Html:
+def _drawn(of: Material, spans: Mapping[int, Mapping[str, Span]], title: str, told: str, numbers: Html) -> Html:
     shown = [line for line in of.lines if line.row in spans][:_MOST]
     left = f" The first {_MOST} of {len(spans)} rows." if len(spans) > len(shown) else ""
     drawing = bars.steps(shown, spans, "ms since the process was started", title, told)
-    return figures(figure(drawing, told + left), numbers)
+    return joined(figures(figure(drawing, told + left)), el("details", el("summary", "numbers"), numbers))
 
 
 def _cell(step: Step | None) -> str:

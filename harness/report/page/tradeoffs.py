@@ -6,14 +6,17 @@ from harness.report.cells import heading
 from harness.report.markup import Html, data, el, joined
 from harness.report.page.material import Material, Section
 from harness.report.page.parts import figure, figures, legend
-from harness.report.plots.pareto import Axis, Point, pareto
-from harness.report.plots.style import scale
+from harness.report.plots.pareto import Axis, Point, bounded, pareto
+from harness.report.plots.style import scale, tick_text
 from harness.score.records import Measure
-from harness.score.words import number
 from harness.spec.metrics import lookup
 from harness.spec.policy import keys_of
 
 _MOST = 14
+_TOLD = (
+    "Each mark is a row; its lines are 95 % intervals. A hollow mark has an interval with an end that is not known; it "
+    "is not drawn. Dashed: the rows that no other row beats in both metrics."
+)
 _COMMON = (
     "latency_p50_ms",
     "latency_p99_ms",
@@ -30,7 +33,7 @@ def tradeoffs_section(of: Material) -> Section | None:
     if len(axes) < 2:
         return None
     y, x = axes[0], axes[1]
-    told = "Each mark is a row; lines are 95 % intervals. Dashed: no other row is better in both."
+    told = _TOLD
     drawing = pareto(x, y, of.lines, f"{y.label} against {x.label}", told)
     chosen = el("p", _choice("across", axes, 1), _choice("up", axes, 0), class_="controls js-only")
     shown = figure(el("div", drawing, id="pareto"), told)
@@ -75,8 +78,8 @@ def _data(of: Axis) -> dict[str, object]:
     """Return what the page's script draws an axis from: places between 0 and 1."""
     at = of.scale.at
     points = {
-        str(each): [round(at(end), 4) for end in (p.value, p.low if p.low is not None else p.value, p.high or p.value)]
+        str(each): [*(round(at(p.value if end is None else end), 4) for end in p), bounded(p)]
         for each, p in of.points.items()
     }
-    ticks = [[round(at(tick), 4), number(tick)] for tick in of.scale.ticks]
+    ticks = [[round(at(tick), 4), tick_text(tick)] for tick in of.scale.ticks]
     return {"label": of.label, "better": of.better, "ticks": ticks, "points": points}

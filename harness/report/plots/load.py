@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from harness.analyse.loads import LoadPoint
 from harness.report.markup import Html
-from harness.report.plots.style import INK, WIDTH, Line, Scale, scale, set_axis
+from harness.report.plots.style import INK, WIDTH, Line, Scale, line, scale, set_axis
 from harness.report.plots.svg import drawn, row
 
 _HEIGHT = 300.0
@@ -29,20 +29,20 @@ def load_curves(
         set_axis(axes, "y", of, "latency, ms")
         if limit_ms is not None:
             axes.axhline(limit_ms, color=INK, linewidth=1, linestyle=(0, (2, 2)))
-        for line in reversed(lines):
-            _curve(axes, line, found.get(line.row, ()), of)
+        for each in reversed(lines):
+            _curve(axes, each, found.get(each.row, ()), of)
 
-    return drawn(draw, (WIDTH, _HEIGHT), title, told, {line.row: line.name for line in lines})
+    return drawn(draw, (WIDTH, _HEIGHT), title, told, {each.row: each.name for each in lines})
 
 
-def _curve(axes: Axes, line: Line, points: Sequence[LoadPoint], of: Scale) -> None:
+def _curve(axes: Axes, own: Line, points: Sequence[LoadPoint], of: Scale) -> None:
     """Draw one row's points, joined."""
     rates = [point.rate_per_s for point in points]
     for point in points:
         if math.isinf(point.low_ms) and math.isinf(point.high_ms):
             continue
         ends = [max(point.low_ms, of.low), min(point.high_ms, of.high)]
-        axes.plot([point.rate_per_s] * 2, ends, color=line.ink, linewidth=0.9, gid=row(line.row))
-    look: dict[str, Any] = {"color": line.ink, "linestyle": line.dash, "gid": row(line.row)}
-    axes.plot(rates, [point.p50_ms for point in points], linewidth=0.8, marker=".", markersize=4, **look)
-    axes.plot(rates, [point.p99_ms for point in points], marker=line.marker, markersize=5, **look)
+        line(axes, [point.rate_per_s] * 2, ends, color=own.ink, linewidth=0.9, gid=row(own.row))
+    look: dict[str, Any] = {"color": own.ink, "linestyle": own.dash, "gid": row(own.row)}
+    line(axes, rates, [point.p50_ms for point in points], linewidth=0.8, marker=".", markersize=4, **look)
+    line(axes, rates, [point.p99_ms for point in points], marker=own.marker, markersize=5, **look)

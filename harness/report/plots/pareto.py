@@ -1,6 +1,5 @@
 """Two metrics against each other: where each row stands, and the rows that no other beats in both."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -8,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.report.markup import Html
-from harness.report.plots.style import MUTED, WIDTH, Line, Scale, set_axis
+from harness.report.plots.style import MUTED, SURFACE, WIDTH, Line, Scale, line, set_axis
 from harness.report.plots.svg import drawn, row
 
 HEIGHT = 300.0
@@ -57,25 +56,27 @@ def pareto(x: Axis, y: Axis, lines: Sequence[Line], title: str, told: str) -> Ht
         set_axis(axes, "y", y.scale, y.label)
         best = [(x.points[each].value, y.points[each].value) for each in front(x, y)]
         if len(best) > 1:
-            axes.plot(*zip(*best, strict=True), color=MUTED, linestyle=(0, (3, 2)), linewidth=1, drawstyle="steps-post")
-        for line in reversed(lines):
-            if line.row in x.points and line.row in y.points:
-                _mark(axes, line, x.points[line.row], y.points[line.row])
+            look: dict[str, Any] = {"color": MUTED, "linestyle": (0, (3, 2)), "linewidth": 1, "drawstyle": "steps-post"}
+            line(axes, *zip(*best, strict=True), **look)
+        for each in reversed(lines):
+            if each.row in x.points and each.row in y.points:
+                _mark(axes, each, x.points[each.row], y.points[each.row])
 
-    return drawn(draw, (WIDTH, HEIGHT), title, told, {line.row: line.name for line in lines})
-
-
-def _mark(axes: Axes, line: Line, x: Point, y: Point) -> None:
-    """Draw a row's point with both intervals."""
-    size = 6.5 if line.colour is not None else 4.5
-    look: dict[str, Any] = {"xerr": _reach(x), "yerr": _reach(y), "elinewidth": 0.9, "linestyle": "none"}
-    drawing = axes.errorbar(x.value, y.value, color=line.ink, marker=line.marker, markersize=size, **look)
-    for part in drawing.get_children():
-        part.set_gid(row(line.row))
+    return drawn(draw, (WIDTH, HEIGHT), title, told, {each.row: each.name for each in lines})
 
 
-def _reach(point: Point) -> list[list[float]]:
-    """Return how far the interval reaches below and above the value; not at all where an end is not known."""
-    below = point.value - point.low if point.low is not None else 0.0
-    above = point.high - point.value if point.high is not None else 0.0
-    return [[max(0.0, end) if math.isfinite(end) else 0.0] for end in (below, above)]
+def _mark(axes: Axes, of: Line, x: Point, y: Point) -> None:
+    """Draw a row's point with both intervals; hollow where an end of one is not known."""
+    thin = {"color": of.ink, "linewidth": 0.9, "gid": row(of.row)}
+    if x.low is not None and x.high is not None:
+        line(axes, [x.low, x.high], [y.value] * 2, **thin)
+    if y.low is not None and y.high is not None:
+        line(axes, [x.value] * 2, [y.low, y.high], **thin)
+    size, fill = 6.5 if of.colour is not None else 4.5, of.ink if bounded(x) and bounded(y) else SURFACE
+    look = {"marker": of.marker, "markersize": size, "markerfacecolor": fill}
+    line(axes, [x.value], [y.value], linestyle="none", color=of.ink, gid=row(of.row), **look)
+
+
+def bounded(of: Point) -> bool:
+    """Whether both ends of a point are known."""
+    return of.low is not None and of.high is not None

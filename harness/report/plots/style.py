@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from harness.score.words import number
+from harness.spec.arrays import Floats
 
 INK, MUTED, GRID, SURFACE = "#101418", "#6c7683", "#d9dee4", "#fdfefe"
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6bbf")
@@ -92,11 +95,26 @@ def _linear_ticks(low: float, high: float) -> tuple[float, ...]:
     return tuple(float(f"{step * each:.12g}") for each in range(first, last + 1))
 
 
+def tick_text(tick: float) -> str:
+    """Write a tick with all of its digits: 0.9925 is not 0.993."""
+    return number(tick, 12)
+
+
+def line(axes: Axes, x: Sequence[float] | Floats, y: Sequence[float] | Floats, **look: Any) -> None:
+    """Draw a line on axes whose scales are set; many times faster than `axes.plot`, which looks for new scales."""
+    axes.add_artist(Line2D(x, y, **look))
+
+
+def box(axes: Axes, corner: tuple[float, float], width: float, height: float, **look: Any) -> None:
+    """Draw a rectangle on axes whose scales are set; `corner` is its lower left one."""
+    axes.add_artist(Rectangle(corner, width, height, **look))
+
+
 def set_axis(axes: Axes, which: str, of: Scale, label: str) -> None:
     """Give the axis `which` ("x" or "y") a scale and a label."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     axes.set(**{f"{which}scale": "log" if of.log else "linear", f"{which}lim": (of.low, of.high)})
     axis.set_major_locator(FixedLocator(of.ticks))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: tick_text(value)))
     axis.set_minor_locator(NullLocator())
     axis.set_label_text(label)

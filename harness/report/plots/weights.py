@@ -7,11 +7,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from harness.report.markup import Html
-from harness.report.plots.style import INK, SURFACE, WIDTH, Line, Scale, set_axis
+from harness.report.plots.style import INK, SURFACE, WIDTH, Line, Scale, line, set_axis
 from harness.report.plots.svg import drawn, row
 from harness.spec.arrays import Floats
 
-_HEIGHT, _ROOM = 300.0, 0.2
+_HEIGHT = 300.0
 _CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, math.sqrt(3) / 2]])
 
 
@@ -28,13 +28,13 @@ def lines_of_scores(
         quarters = (0.0, 0.25, 0.5, 0.75, 1.0)
         set_axis(axes, "x", Scale(0.0, 1.0, False, quarters), f"weight of {keys[0]} (the rest: {keys[1]})")
         set_axis(axes, "y", Scale(-0.02, 1.02, False, quarters), "score")
-        for line, (first, second) in reversed([*zip(lines, utilities, strict=True)]):
-            wide = 1.8 if line.colour is not None else 0.8
-            axes.plot([0, 1], [second, first], color=line.ink, linestyle=line.dash, linewidth=wide, gid=row(line.row))
+        for each, (first, second) in reversed([*zip(lines, utilities, strict=True)]):
+            wide = 1.8 if each.colour is not None else 0.8
+            line(axes, [0, 1], [second, first], color=each.ink, linestyle=each.dash, linewidth=wide, gid=row(each.row))
         axes.axvline(own, color=INK, linewidth=1, linestyle=(0, (2, 2)))
         axes.text(own, 0.0, " the policy", fontsize=8.5, ha="left" if own < 0.75 else "right")
 
-    return drawn(draw, (WIDTH, _HEIGHT), title, told, {line.row: line.name for line in lines})
+    return drawn(draw, (WIDTH, _HEIGHT), title, told, {each.row: each.name for each in lines})
 
 
 def triangle(
@@ -47,21 +47,12 @@ def triangle(
         axes.set(xlim=(-0.16, 1.16), ylim=(-0.11, 0.97), aspect="equal")
         axes.set_axis_off()
         for at, corners in regions.items():
-            line = lines[at]
-            axes.fill(*(corners @ _CORNERS).T, facecolor=line.ink, edgecolor=SURFACE, linewidth=1.2, gid=row(line.row))
-        for at, corners in regions.items():
-            x, y = corners.mean(axis=0) @ _CORNERS
-            if _spread(corners) > _ROOM:
-                name = lines[at].name.replace("@", "\n")
-                axes.text(x, y, name, color=SURFACE, ha="center", va="center", fontsize=8.5)
-        axes.plot(*(own @ _CORNERS), color=INK, marker="*", markersize=11, markeredgecolor=SURFACE)
+            of = lines[at]
+            axes.fill(*(corners @ _CORNERS).T, facecolor=of.ink, edgecolor=SURFACE, linewidth=1.2, gid=row(of.row))
+        x, y = own @ _CORNERS
+        line(axes, [x], [y], color=INK, marker="*", markersize=11, markeredgecolor=SURFACE)
         places = ((0.0, -0.03, "left", "top"), (1.0, -0.03, "right", "top"), (0.5, 0.89, "center", "bottom"))
         for key, (x, y, ha, va) in zip(keys, places, strict=True):
             axes.text(x, y, f"only {key}", ha=ha, va=va)
 
-    return drawn(draw, (WIDTH, _HEIGHT), title, told, {line.row: line.name for line in lines})
-
-
-def _spread(corners: Floats) -> float:
-    """Return the smaller of width and height of a region in the plane."""
-    return float(np.ptp(corners @ _CORNERS, axis=0).min())
+    return drawn(draw, (WIDTH, _HEIGHT), title, told, {each.row: each.name for each in lines})
