@@ -164,7 +164,7 @@ def test_a_block_says_how_often_each_cell_takes_a_turn(suite, monkeypatch):
 
     taken = blocks.take_turns
     monkeypatch.setattr(blocks, "take_turns", seen)
-    folder, record = suite({"fast": 1.0, "slow": 200.0}, most=3, seconds=2.0, budget=30.0)
+    folder, record = suite({"fast": 1.0, "slow": 200.0}, most=3, seconds=2.0, budget=10.0)
     run(folder, raced(record, "off"), TakesTurns())
     assert 1 <= rests["fast"] < 2.5 and rests["slow"] > 3
     job = read_job(trial_folder(folder, "slow@anywhere", 0))
