@@ -18,6 +18,7 @@ from harness.spec.policy import Policy
 
 _WEIGHTS = 6  # random stream
 _NEGLIGIBLE = 1e-18  # variance of a score
+_SETTLED = 0.01  # by so much may a probability depend on what is not known
 
 
 class RankProbabilities(NamedTuple):
@@ -71,7 +72,7 @@ def standings_of(
     apart, proven = beyond_margin(scores, values, policy), np.array([row.proven for row in rows])
     found = _with_race_results(compare(scores, sensitivities, apart, proven), rows)
     beats = dominators(_gains(values, policy, len(rows)))
-    probabilities = _probabilities(rows, utilities, weighting, policy, noise)
+    probabilities = _probabilities(rows, utilities, weighting, policy, noise, [int(low) == 1 for low in found.low])
     return [
         Standing(
             index + 1,
@@ -134,26 +135,55 @@ def _probabilities(
     weighting: Weighting,
     policy: Policy,
     noise: NoiseDraws,
+    may_lead: Sequence[bool],
 ) -> list[RankProbabilities]:
-    """Rank all draws; rows whose spread is not known take no part. A draw that breaks a limit is last, never best."""
-    places = [index for index, row in enumerate(rows) if row.drawable]
+    """Rank all draws. A draw that breaks a limit is last, never best.
+
+    A row whose spread is not known has no probabilities. The others have those that hardly depend on it: without such
+    rows they are highest; lowest where these compete as they were measured, which is the best that is known of them, or
+    where one of a single trial, of which nothing is known, may be the best.
+    """
     found = [RankProbabilities() for _ in rows]
-    if not places or not weighting.keys:
+    known = np.array([row.drawable for row in rows], dtype=np.bool_)
+    if not known.any() or not weighting.keys:
         return found
-    drawn = [each[places] for each in utilities]
-    kept = np.array([_keeps_limits(rows[index], policy, noise) for index in places])
-    at_policy = rank_fractions(np.where(kept, weighted(drawn, weighting.central), -1.0))
+    alone = any(best and not row.certain for row, best in zip(rows, may_lead, strict=True))
+    kept = np.array([_keeps_limits(row, policy, noise) for row in rows])
     weights = random_weights(weighting, noise.draws, noise.generator(_WEIGHTS))
-    over_all = rank_fractions(np.where(kept, weighted(drawn, weights.T), -1.0))
-    central = central_weights(np.where(kept.T, over_all.first, 0.0), weights)
-    for place, index in enumerate(places):
-        middle = central[place]
+    at_policy = _first(np.where(kept, weighted(utilities, weighting.central), -1.0), kept, known, alone)
+    scores = np.where(kept, weighted(utilities, weights.T), -1.0)
+    over_all = _first(scores, kept, known, alone)
+    ranks, central = rank_fractions(scores).ranks, central_weights(over_all.times, weights)
+    for index in np.flatnonzero(known):
+        middle, settled = central[index], over_all.settled[index]
         found[index] = RankProbabilities(
-            float(np.where(kept[place], at_policy.first[:, place], 0.0).mean()),
-            tuple(map(float, over_all.ranks[place])),
-            None if np.isnan(middle).any() else dict(zip(weighting.keys, map(float, middle), strict=True)),
+            float(at_policy.lowest[index]) if at_policy.settled[index] else None,
+            tuple(map(float, ranks[index])) if settled else None,
+            dict(zip(weighting.keys, map(float, middle), strict=True))
+            if settled and np.isfinite(middle).all()
+            else None,
         )
     return found
+
+
+class _First(NamedTuple):
+    """How often each row is first: at the least and at the most, and in which draws (draws × rows)."""
+
+    lowest: Floats
+    highest: Floats
+    times: Floats
+
+    @property
+    def settled(self) -> Booleans:
+        """Whether it hardly depends on the rows whose spread is not known."""
+        return np.asarray(self.highest - self.lowest <= _SETTLED)
+
+
+def _first(scores: Floats, kept: Booleans, known: Booleans, alone: bool) -> _First:
+    times = np.where(kept.T, rank_fractions(scores).first, 0.0)
+    highest = np.zeros(len(scores))
+    highest[known] = np.where(kept[known].T, rank_fractions(scores[known]).first, 0.0).mean(axis=0)
+    return _First(np.zeros(len(scores)) if alone else times.mean(axis=0), highest, times)
 
 
 def _keeps_limits(row: Assessed, policy: Policy, noise: NoiseDraws) -> Booleans:

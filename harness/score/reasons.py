@@ -118,7 +118,7 @@ def _open(question: Question, block_s: float | None) -> Diagnostic:
 
 def _single(placed: Sequence[Row]) -> list[Diagnostic]:
     names = [name_of(row) for row in placed if row.p_best is None]
-    text = f"not counted in P(best), because their uncertainty is not known: {listed(names, _NAMED)}"
+    text = f"no P(best) where it depends on an uncertainty that is not known: {listed(names, _NAMED)}"
     return [diagnostic("single_trials", text, rows=[*names])] if names else []
 
 

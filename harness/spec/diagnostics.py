@@ -76,7 +76,7 @@ CODES: dict[str, Code] = {
     "no_row_eligible": Code("info", "every row failed, was skipped, breaks a limit, or lacks a metric"),
     "no_ranking": Code("info", "the policy has no objective that is known"),
     "objective_left_out": Code("info", "an objective that is known for no row was left out of the score"),
-    "single_trials": Code("info", "rows whose uncertainty is not known take no part in P(best)"),
+    "single_trials": Code("info", "P(best) of some rows depends on an uncertainty that is not known"),
     "weights_robust": Code("info", "the first row is first under most weights"),
     "weights_matter": Code("info", "the first row depends on the weights"),
     "sensitivity": Code("info", "the difference that the run's blocks can detect"),

@@ -26,7 +26,20 @@ def test_a_row_whose_tail_is_open_keeps_its_place_and_may_be_the_last(make):
     ]
     assert [(row.rank_low, row.rank_high) for row in made.rows] == [(1, 3), (1, 2), (2, 3)], "b is better than c"
     assert rows["a"].score == pytest.approx(math.log(5) / math.log(10)), "by the point estimate"
-    assert (rows["a"].score_low, rows["a"].p_best, rows["b"].p_best) == (0.0, None, 1.0)
+    assert (rows["a"].score_low, rows["a"].p_best) == (0.0, None)
+    assert (rows["b"].p_best, rows["b"].acceptability) == (None, None), "1 if a is worse than it looks, else 0"
+
+
+@pytest.mark.parametrize(("level", "known"), [(1.0, False), (1.98, False), (3.0, True), (6.0, True)])
+def test_p_best_is_known_where_no_row_of_unknown_uncertainty_could_change_it(make, level, known):
+    """Of "a", the upper end of p99 is not known: it is as good as it was measured at best."""
+    entries = [tail(make, "a", level, high=False), tail(make, "b", 2.0), tail(make, "c", 2.5)]
+    _, rows = decide(entries, TAIL)
+    assert rows["a"].p_best is None
+    assert (rows["b"].p_best is not None, rows["b"].acceptability is not None) == (known, known)
+    if known:
+        assert rows["b"].p_best > 0.9 and len(rows["b"].acceptability) == 3
+        assert rows["b"].p_best + rows["c"].p_best == pytest.approx(1.0, abs=0.02)
 
 
 def test_an_open_end_costs_no_more_than_the_objective_it_belongs_to(make):
@@ -121,10 +134,10 @@ def test_one_trial_is_ranked_by_its_value_and_certain_of_nothing(make, fastest):
     assert (lone.p_best, lone.score_low, lone.acceptability, lone.gap_low) == (None,) * 4
     assert (lone.status, lone.eligible) == ("undecided", True)
     assert lone.reasons[0].message == "p50 (so far 1 ms) needs about 5,000 more requests"
-    assert rows["b"].p_best == 1.0
+    assert (rows["b"].p_best, rows["c"].p_best) == (None, 0.0), "c is behind b, whatever a is"
     assert make.texts(made.notes)[1:] == (
         "1 of 3 rows is undecided; about 1 more block should settle it",
-        "not counted in P(best), because their uncertainty is not known: a@cpu",
+        "no P(best) where it depends on an uncertainty that is not known: a@cpu and b@cpu",
     )
 
 
