@@ -10,7 +10,6 @@ import math
 import zlib
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 from scipy import special
 
@@ -102,9 +101,7 @@ def is_thin(measure: Measure, key: str) -> bool:
     Of an open loop, those count that its requests are worth. Of a simulated one it is what was measured that counts, as
     if it had been independent requests.
     """
-    p, n = LEVELS.get(split_key(key)[1]), measure.n
-    if measure.independent_n is not msgspec.UNSET:
-        n = math.floor(measure.independent_n)
+    p, n = LEVELS.get(split_key(key)[1]), math.floor(measure.independent)
     if measure.basis == "simulated" and measure.effective_n is not None:
         n = math.floor(measure.effective_n)
     return p is None or not enough(n, measure.trials, p)

@@ -31,6 +31,11 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     effective_n: float | None = None
     independent_n: float | msgspec.UnsetType = msgspec.UNSET
 
+    @property
+    def independent(self) -> float:
+        """How many requests count: fewer than there are where they wait for one another."""
+        return self.n if isinstance(self.independent_n, msgspec.UnsetType) else self.independent_n
+
 
 class RowScores(msgspec.Struct, frozen=True, kw_only=True):
     """One score per dataset row: the metric is their (weighted) mean, or the square root of it ("root")."""

@@ -70,15 +70,14 @@ def to_bound(measure: Measure, key: str) -> More:
         return More(starts=max(1, wanted - measure.trials))
     if p is None:
         return More(blocks=1) if measure.trials < 2 else More()
-    each = measure.n / max(measure.trials, 1)
-    if each <= 0:
+    trials, independent = max(measure.trials, 1), measure.independent
+    if independent <= 0:
         return More()
-    trials = max(measure.trials, 1)
-    if enough(measure.n, measure.trials, p):
-        each *= (measure.effective_n or measure.n) / measure.n
+    if enough(math.floor(independent), measure.trials, p):
+        each = (measure.effective_n or independent) / trials
         wanted = max(trials + 1, math.ceil(samples_needed(p) / each))
     else:
-        wanted = _trials_until_enough(each, trials, p)
+        wanted = _trials_until_enough(independent / trials, trials, p)
     return _more(measure, key, wanted - trials)
 
 

@@ -82,14 +82,25 @@ def pooled_quantile(
 def pooled_quantiles(
     trials: Sequence[Array], ps: Sequence[float], confidence: float = 0.95, queued: bool = False
 ) -> dict[float, PooledQuantile]:
-    """Return several percentiles as `pooled_quantile` does; the requests are sorted once."""
+    """Return several percentiles as `pooled_quantile` does; the requests are sorted once.
+
+    A percentile is not above an end of a higher one, nor below an end of a lower one: such ends bound it, too.
+    """
     check_fraction(confidence, "confidence")
     for p in ps:
         check_fraction(p, "p")
     if not any(trial.size for trial in trials):
         raise ValueError("no samples: a quantile needs at least one")
     ordered = np.sort(np.concatenate(trials))
-    return {p: _quantile(ordered, trials, p, confidence, queued) for p in ps}
+    rising = sorted(ps)
+    ends = [_bounds(ordered, trials, p, confidence, queued) for p in rising]
+    low = np.maximum.accumulate([each.low for each in ends])
+    high = np.minimum.accumulate([each.high for each in reversed(ends)])[::-1]
+    found = zip(rising, ends, low.tolist(), high.tolist(), strict=True)
+    made = {
+        p: _quantile(trials, p, confidence, each._replace(low=lowest, high=most)) for p, each, lowest, most in found
+    }
+    return {p: made[p] for p in ps}
 
 
 def effective_n(at_most: Floats, sizes: Floats, p: float, confidence: float = 0.95, effect: float = 1.0) -> float:
@@ -134,20 +145,34 @@ def _residuals(at_most: Floats, sizes: Floats) -> Floats:
     return np.asarray(at_most.sum() / sizes.sum() * sizes - at_most)
 
 
-def _quantile(ordered: Array, trials: Sequence[Array], p: float, confidence: float, queued: bool) -> PooledQuantile:
+class _Bounds(NamedTuple):
+    """A percentile's value and ends, and for how many requests they are."""
+
+    value: float
+    low: float
+    high: float
+    effective_n: float
+    independent_n: float
+
+
+def _bounds(ordered: Array, trials: Sequence[Array], p: float, confidence: float, queued: bool) -> _Bounds:
     value = float(ordered[quantile_index(ordered.size, p)])
     sizes = np.array([trial.size for trial in trials], dtype=np.float64)
     effect = design_effect(ordered, trials, p) if queued else 1.0
     independent = ordered.size / effect
     n = effective_n(_at_most(value, trials, p), sizes, p, confidence, effect)
     low, high = _ends(ordered, n, p, confidence)
-    own = np.array([_own(trial, p) for trial in trials])
     if math.isinf(high - low) and enough(math.floor(independent), int(np.count_nonzero(sizes)), p, confidence):
-        typical = np.array([_own(trial, 0.5) for trial in trials])
+        own, typical = (np.array([_own(trial, each) for trial in trials]) for each in (p, 0.5))
         lower, upper = _ends_by_trials(value, own, typical, p, confidence)
         low, high = (lower if math.isinf(low) else low), (upper if math.isinf(high) else high)
-    loads = _loads(value, own, _error(value, low, high, own, confidence))
-    return PooledQuantile(value, low, high, n, loads, independent)
+    return _Bounds(value, low, high, n, independent)
+
+
+def _quantile(trials: Sequence[Array], p: float, confidence: float, found: _Bounds) -> PooledQuantile:
+    own = np.array([_own(trial, p) for trial in trials])
+    loads = _loads(found.value, own, _error(found.value, found.low, found.high, own, confidence))
+    return PooledQuantile(found.value, found.low, found.high, found.effective_n, loads, found.independent_n)
 
 
 def enough(requests: int, trials: int, p: float, confidence: float = 0.95) -> bool:

@@ -8,6 +8,7 @@ import pytest
 from harness.score.estimate import is_thin
 from harness.score.records import Measure, More
 from harness.score.settle import to_bound
+from harness.stats import pooled
 from harness.stats.pooled import pooled_quantile
 
 P99 = "latency_p99_ms"
@@ -42,6 +43,16 @@ def test_the_blocks_that_are_said_to_bound_p99_do(count, each):
     print(f"{enough} and {less} of {runs}")
     assert enough >= runs * 2 / 3
     assert less <= runs / 3
+
+
+def test_requests_that_wait_for_one_another_count_as_what_they_are_worth():
+    made = dict(value=2.0, low=1.0, high=None, n=5000, trials=5, unit="ms", basis="pooled", effective_n=40.0)
+    free, queued = Measure(**made), Measure(**made, independent_n=50.0)
+    assert to_bound(free, P99).blocks < 100
+    more = to_bound(queued, P99)
+    assert more.requests == more.blocks * 1000
+    enough = [pooled.enough(blocks * 10, blocks, 0.99) for blocks in (5 + more.blocks, 4 + more.blocks)]
+    assert enough == [True, False]
 
 
 def test_it_is_thin_if_requests_lack_and_not_if_trials_differ():
