@@ -1,27 +1,19 @@
 """`python -m harness.worker.boot FOLDER ROOT HANDLER`: start an instance, as its platform would.
 
 HANDLER is `module.function` of a function, which the real runtime client (`awslambdaric`) imports and calls with events
-that it asks the Runtime API for; or `container`, which listens on $PORT. Nothing is imported before the first mark.
+that it asks the Runtime API for; or `container`, which listens on $PORT. The first mark is of the time before imports.
 """
 
 import os
 import sys
 import time
 
-MARKS = "events.jsonl"
-FOLDER_VARIABLE, ROOT_VARIABLE = "HARNESS_INSTANCE_FOLDER", "HARNESS_INSTANCE_ROOT"
 
-
-def mark(folder: str, phase: str, t_ns: int, note: str = "") -> None:
-    """Append a phase mark, as `EventLog` does, which would have to be imported first. `note` is a JSON text."""
-    said = f',"note":{note}' if note else ""
-    descriptor = os.open(os.path.join(folder, MARKS), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    os.write(descriptor, f'{{"phase":"{phase}","t_ns":{t_ns}{said}}}\n'.encode())
-    os.close(descriptor)
-
-
-def main(folder: str, root: str, handler: str) -> None:
+def main(up_ns: int, folder: str, root: str, handler: str) -> None:
     """Run the instance; it ends when it is ended."""
+    from harness.worker.marks import FOLDER_VARIABLE, ROOT_VARIABLE, mark
+
+    mark(folder, "up", up_ns)
     os.environ |= {FOLDER_VARIABLE: folder, ROOT_VARIABLE: root}
     if handler == "container":
         from harness.worker.container import serve
@@ -34,6 +26,4 @@ def main(folder: str, root: str, handler: str) -> None:
 
 
 if __name__ == "__main__":
-    up_ns = time.perf_counter_ns()
-    mark(sys.argv[1], "up", up_ns)
-    main(*sys.argv[1:4])
+    main(time.perf_counter_ns(), *sys.argv[1:4])

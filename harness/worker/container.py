@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer
 from typing import Any
 
-from harness.worker.boot import mark
+from harness.worker.marks import mark
 from harness.worker.own import load
 
 

@@ -15,7 +15,7 @@ from harness.runtimes.base import Feed, ModelError, Runtime, Session, main_outpu
 from harness.runtimes.layout import settle_by
 from harness.spec.rows import as_json, from_json
 from harness.spec.wire import ColdStart
-from harness.worker.boot import FOLDER_VARIABLE, ROOT_VARIABLE, mark
+from harness.worker.marks import FOLDER_VARIABLE, ROOT_VARIABLE, mark
 from harness.worker.process import die_with_parent, limit_above_baseline, limit_memory, use_cpus
 from harness.worker.rooted import rooted
 

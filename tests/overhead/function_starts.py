@@ -36,7 +36,7 @@ from harness.spec.wire import ColdStart
 
 _SAME_WORK = """
 import json, os, sys, time
-from harness.worker.boot import FOLDER_VARIABLE, ROOT_VARIABLE, mark
+from harness.worker.marks import FOLDER_VARIABLE, ROOT_VARIABLE, mark
 mark(sys.argv[1], "up", time.perf_counter_ns())
 os.environ |= {FOLDER_VARIABLE: sys.argv[1], ROOT_VARIABLE: sys.argv[2]}
 import awslambdaric.bootstrap, awslambdaric.lambda_runtime_client
