@@ -4,6 +4,7 @@ Energy and use are those of the whole GPU. They count for a process that ran alo
 between other cells' turns.
 """
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,6 +54,14 @@ class Watched(NamedTuple):
     def shared(self) -> bool:
         """Whether processes that are not this run's were seen on the GPU beside the job."""
         return bool((self.columns["other_processes"] > 0).any())
+
+
+def gpu_facts(outcomes: Iterable[Outcome]) -> Mapping[str, Fact]:
+    """Return what NVML told of the GPU beside the first of these processes that it watched; empty where none."""
+    for outcome in outcomes:
+        if outcome.launched is not None and (told := outcome.launched.probes.get(PROBE)) is not None and told.facts:
+            return told.facts
+    return {}
 
 
 class Inference(NamedTuple):

@@ -2,20 +2,19 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import date
 from statistics import fmean
 
 from harness.analyse.devices import is_exclusive
 from harness.analyse.fleet import users_of
 from harness.analyse.package_remarks import energy_unknown
 from harness.analyse.precision import precision_of
+from harness.analyse.price_notes import price_notes
 from harness.analyse.reader import RunReader
 from harness.analyse.requests import disturbed_share
 from harness.analyse.starts import not_emulated
 from harness.analyse.traffic import traffic_notes
 from harness.analyse.trials import TrialMetrics, host_fractions
 from harness.analyse.users import rate_of
-from harness.cost.hourly import is_old
 from harness.errors import EvidenceError
 from harness.evidence.folder import read_job
 from harness.evidence.run import RaceRecord
@@ -23,10 +22,7 @@ from harness.launch.instructions import DOT_PRODUCTS
 from harness.score.words import listed, number
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.policy import Policy
-from harness.spec.target import FunctionPrice, HourlyPrice, Price
 from harness.spec.wire import Trial
-
-_ARCHITECTURES = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 
 
 def notes_of(reader: RunReader, race: RaceRecord, policy: Policy | None) -> list[Diagnostic]:
@@ -51,7 +47,7 @@ def notes_of(reader: RunReader, race: RaceRecord, policy: Policy | None) -> list
         )
         notes.append(diagnostic("other_policy", text, cells=[*names]))
     asked = energy_unknown(reader, policy or reader.record.suite.policy)
-    own = [*_limits(reader), *_not_emulated(reader), *asked, *_money(reader), *_host(reader), *_exclusive(reader)]
+    own = [*_limits(reader), *_not_emulated(reader), *asked, *price_notes(reader), *_host(reader), *_exclusive(reader)]
     own += [*_users(reader), *traffic_notes(reader), *_instructions(reader)]
     return [*notes, *race.notes, *_shortened(reader), *own, *reader.notes()]
 
@@ -169,34 +165,3 @@ def _shortest_window(reader: RunReader) -> float:
             job = read_job(folder)
             fractions += [job.scenarios[0].seconds / whole] if isinstance(job, Trial) else []
     return min(fractions)
-
-
-def _money(reader: RunReader) -> list[Diagnostic]:
-    """Say what costs assume, and which prices are old; of targets that are not here, nothing."""
-    record, known = reader.record, reader.prepared.cells
-    here = {each.target.name for each in reader.cells if each.name not in known or known[each.name].status != "skipped"}
-    priced = [(t.name, t.price) for t in record.targets if t.price is not None and t.name in here]
-    if not priced:
-        return []
-    fractions = sorted({price.utilisation for _, price in priced if isinstance(price, HourlyPrice)})
-    busy = " or ".join(f"{fraction:.0%}" for fraction in fractions)
-    said = f"cost assumes machines that are busy {busy} of the time"
-    if users_of(record.suite) is not None:
-        said = f"cost of machines is that of as many as the users need, each busy at most {busy} of the time, always on"
-    notes = [diagnostic("utilisation_assumed", said)] if fractions else []
-    day = date.fromisoformat(record.created[:10])
-    notes += _other_machine(reader, priced)
-    old = [f"{name} ({price.as_of})" for name, price in priced if is_old(price.as_of, day)]
-    return notes + ([diagnostic("price_old", f"prices more than a year old: {listed(old)}")] if old else [])
-
-
-def _other_machine(reader: RunReader, priced: Sequence[tuple[str, Price]]) -> list[Diagnostic]:
-    """Name the targets whose price is for another architecture than the one that their times are from."""
-    here = {_ARCHITECTURES.get(str(host.get("machine")), "") for host, _ in reader.hosts()} - {""}
-    other = {name: price.architecture for name, price in priced if isinstance(price, FunctionPrice)}
-    names = [name for name, architecture in other.items() if here and architecture not in here]
-    text = (
-        f"prices of {listed(names)} are for {listed(sorted({other[name] for name in names}))}, times from a machine of"
-    )
-    text += f" {listed(sorted(here))}"
-    return [diagnostic("price_other_machine", text, targets=[*names])] if names else []

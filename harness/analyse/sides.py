@@ -1,6 +1,6 @@
 """The sides of a comparison, read from their runs: rows with their metrics, and where and how they were measured."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple, cast
@@ -8,6 +8,7 @@ from typing import NamedTuple, cast
 import msgspec
 import numpy as np
 
+from harness.analyse.devices import gpu_facts
 from harness.analyse.reader import RunReader, open_run
 from harness.analyse.trials import TrialMetrics
 from harness.errors import EvidenceError
@@ -87,18 +88,10 @@ def _place(reader: RunReader, cell: str) -> Place | None:
         return Place({}, {}, {}, outcome.versions)
     resources = launched.resources
     granted = {**resources.limits, "threads": str(resources.threads), "launcher": launched.launcher}
-    facts = _gpu_facts(trials)
+    facts = gpu_facts(trial.outcome for trial in trials)
     gpu = {key: facts[key] for key in _GPU if key in facts}
     driver = {"GPU driver": str(facts["driver"])} if facts.get("driver") else {}
     return Place(launched.host, granted, gpu, {**outcome.versions, **driver})
-
-
-def _gpu_facts(trials: Iterable[TrialMetrics]) -> Mapping[str, Fact]:
-    for trial in trials:
-        launched = trial.outcome.launched
-        if launched is not None and "nvml" in launched.probes and launched.probes["nvml"].facts:
-            return launched.probes["nvml"].facts
-    return {}
 
 
 def _kernel_ns(reader: RunReader) -> float | None:

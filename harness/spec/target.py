@@ -66,12 +66,16 @@ class Lifecycle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class HourlyPrice(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="hourly", tag_field="model"
 ):
-    """A machine rented by the hour. `utilisation` is the fraction of time it is assumed to be busy."""
+    """A machine rented by the hour. `utilisation` is the fraction of time it is assumed to be busy.
+
+    `gpu` is the GPU that the machine has, as its name contains it ("A10G"): times of another one have another price.
+    """
 
     usd_per_hour: NotNegative
     source: str
     as_of: date
     utilisation: PositiveFraction = 0.6
+    gpu: str = ""
 
 
 class FunctionPrice(
