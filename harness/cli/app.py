@@ -7,9 +7,11 @@ import errno
 import signal
 import sys
 from io import TextIOWrapper
+from typing import Annotated
 
 import typer
 
+from harness import __version__
 from harness.cli import (
     baseline,
     capacity,
@@ -38,7 +40,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Which model should serve, on which hardware, at what cost, and how sure are we?",
 )
 COMMANDS = (
     *(run.run, rank.rank, show.show, report.report, capacity.capacity, tune.tune),
@@ -48,6 +49,22 @@ COMMANDS = (
 )
 for command in COMMANDS:
     app.command()(command)
+
+
+def _show_version(asked: bool) -> None:
+    """Print the version, and end."""
+    if asked:
+        sys.stdout.write(f"harness {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version, and exit.")
+    ] = False,
+) -> None:
+    """Which model should serve, on which hardware, at what cost, and how sure are we?"""
 
 
 def main() -> None:

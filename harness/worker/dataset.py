@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from harness.evidence.files import save_array
-from harness.runtimes.base import ModelError, call, model_errors
+from harness.runtimes.base import ModelError, call, first_line, model_errors
 from harness.spec.arrays import Array
 from harness.spec.outcome import Outcome
 from harness.spec.suite import SPLITS, Dataset, Source
@@ -65,8 +65,14 @@ def _raw(source: Source, base: Path) -> Mapping[str, Any]:
             raise ModelError(f"{source.builder} must return a dict with 'inputs', not {type(result).__name__}")
         return result
     path = base / str(source.path)
-    with model_errors(f"{path} cannot be read as .npz"), np.load(path, allow_pickle=False) as file:
+    with model_errors(f"{path} cannot be read as .npz", _why), np.load(path, allow_pickle=False) as file:
         return dict(file)
+
+
+def _why(error: Exception) -> str:
+    """Say what is wrong; numpy advises to load objects unsafely."""
+    text = first_line(error)
+    return "it holds Python objects; save arrays of numbers or of strings" if "allow_pickle" in str(error) else text
 
 
 def _parts(raw: Mapping[str, Any]) -> Split:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -107,7 +108,9 @@ def test_a_builder_that_fails_is_said_with_the_log_that_tells_more(fakes):
     (fakes / "mine.toml").write_text(SUITE + dataset)
     finished = harness(fakes, "run", "mine.toml")
     assert finished.returncode == 2
-    assert "mine.toml: dataset: ZeroDivisionError: division by zero (see " in finished.stderr
+    assert (
+        "mine.toml: dataset: builder 'rows:load' failed: ZeroDivisionError: division by zero (see " in finished.stderr
+    )
     log = Path(finished.stderr.rpartition("(see ")[2].rstrip().rstrip(")"))
     assert 'rows.py", line 2' in log.read_text()
 
@@ -194,3 +197,8 @@ except SystemExit as end:
     )
     assert finished.returncode == 0, finished.stderr
     assert "Usage" in finished.stdout
+
+
+def test_the_version_is_that_of_the_package(fakes):
+    finished = harness(fakes, "--version")
+    assert (finished.returncode, finished.stdout) == (0, f"harness {version('harness-bench')}\n")

@@ -191,3 +191,9 @@ def test_the_job_fails_with_the_reason_and_leaves_no_arrays(tmp_path: Path) -> N
     assert (outcome.status, outcome.failure, outcome.phase) == ("failed", "load_error", "prepare")
     assert "the evaluation and calibration splits share 2 rows" in outcome.message
     assert read_outcome(folder) == outcome and not list(folder.rglob("*.npy"))
+
+
+def test_objects_are_refused_without_the_advice_to_load_them(tmp_path):
+    np.savez(tmp_path / "x.npz", inputs=np.array([{"a": 1}, None], dtype=object))
+    with pytest.raises(ModelError, match=r"x\.npz cannot be read as \.npz: it holds Python objects; save arrays of"):
+        make_dataset(MakeDataset(dataset=Dataset(path="x.npz"), base=str(tmp_path)), tmp_path / "out")
