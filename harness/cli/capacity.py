@@ -42,10 +42,10 @@ def capacity(
     """
     from harness.analyse.capacity import Load, fleets
     from harness.analyse.foretold import foretold
+    from harness.analyse.measured_capacity import measured_capacities
     from harness.analyse.reader import open_run
-    from harness.cli.capacity_lines import capacity_lines, measured_capacities
     from harness.evidence.run import find
-    from harness.report.capacity import assumptions, capacity_table, validation
+    from harness.report.capacity import assumptions, capacity_table, measured_line, validation
 
     key, limit_ms = _limit({"p50": p50, "p90": p90, "p95": p95, "p99": p99, "p99.9": p99_9})
     if rate is None:
@@ -57,7 +57,7 @@ def capacity(
     found = fleets(reader, load)
     to = console()
     to.print(capacity_table(found, load))
-    measured = capacity_lines(measured_capacities(reader))
+    measured = map(measured_line, measured_capacities(reader))
     for line in (*assumptions(load), *measured, *validation(foretold(reader, key), load)):
         say(to, f"· {line}")
     if all(each.replicas is None for each in found):

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from harness.analyse.capacity import Fleet, Load
 from harness.analyse.foretold import Foretold
+from harness.analyse.measured_capacity import MeasuredCapacity
 from harness.cost.hourly import HOURS_PER_MONTH
 from harness.report.cells import bounded
 from harness.score.words import listed, number, short_name
@@ -70,6 +71,20 @@ def _ratios(of: Sequence[float]) -> str:
     """Write the median ratio, and the range over processes."""
     low, middle, high = (f"{each:.2f}" if math.isfinite(each) else "∞" for each in (min(of), median(of), max(of)))
     return f"{middle} [{low}, {high}]"
+
+
+def measured_line(of: MeasuredCapacity) -> str:
+    """Return what a capacity was measured to be, beside its prediction."""
+    known, limit = of.found, f"{short_name(of.scenario.key)} at most {number(of.scenario.limit_ms)} ms"
+    low, high = (known.low or 0.0), (math.inf if known.high is None else known.high)
+    text = (
+        f"{of.cell.name}, {limit}: {bounded(known.value, low, high)} per second measured (scenario {of.scenario.name}"
+    )
+    text += f", n = {known.n} in {known.trials})"
+    if of.predicted is None:
+        return f"{text}, no prediction"
+    told = bounded(of.predicted.value, of.predicted.low, of.predicted.high)
+    return f"{text}, {told} predicted from {listed(of.source)}"
 
 
 def assumptions(load: Load) -> list[str]:

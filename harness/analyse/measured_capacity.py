@@ -1,6 +1,5 @@
-"""The capacity that a run measured, beside what service times predict for it: the lines of `harness capacity`."""
+"""The capacity that a run measured, and what service times predict for it."""
 
-import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -9,10 +8,8 @@ from harness.analyse.measures import CAPACITY, measured
 from harness.analyse.reader import RunReader
 from harness.analyse.service import Service, closed_loop, open_loops, service_under_load
 from harness.evidence.run import Cell
-from harness.report.cells import bounded
 from harness.scenarios.capacity import Capacity
 from harness.score.records import Measure
-from harness.score.words import listed, number, short_name
 from harness.stats.across import TrialEstimate, over_trials
 from harness.stats.arrivals import NS_PER_S
 from harness.stats.queueing import highest_rate
@@ -58,21 +55,3 @@ def _predicted(service: Service, kind: Capacity, rows: int, seed: int) -> TrialE
     loads = loads_of(service.processes, seed, service.after_idle)
     rates = [highest_rate([load], kind.p, kind.limit_ns, kind.serving) * NS_PER_S * rows for load in loads]
     return over_trials(rates) if min(rates) > 0.0 else None
-
-
-def capacity_lines(found: list[MeasuredCapacity]) -> list[str]:
-    """Return a line for each capacity."""
-    return [_line(each) for each in found]
-
-
-def _line(of: MeasuredCapacity) -> str:
-    known, limit = of.found, f"{short_name(of.scenario.key)} at most {number(of.scenario.limit_ms)} ms"
-    low, high = (known.low or 0.0), (math.inf if known.high is None else known.high)
-    text = (
-        f"{of.cell.name}, {limit}: {bounded(known.value, low, high)} per second measured (scenario {of.scenario.name}"
-    )
-    text += f", n = {known.n} in {known.trials})"
-    if of.predicted is None:
-        return f"{text}, no prediction"
-    told = bounded(of.predicted.value, of.predicted.low, of.predicted.high)
-    return f"{text}, {told} predicted from {listed(of.source)}"
