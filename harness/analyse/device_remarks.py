@@ -8,7 +8,7 @@ import numpy as np
 from harness.analyse.devices import Watched, clock_range, watched
 from harness.analyse.trials import TrialMetrics
 from harness.probes.nvml_device import throttling
-from harness.score.words import listed
+from harness.score.words import listed, percent
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.stats.energy import MARGIN
 
@@ -97,7 +97,7 @@ def _energy(seen: list[_Seen]) -> Diagnostic | None:
         return None
     text = (
         f"energy by the counter ({off[0].joules:.3g} J) and by integrated power ({off[0].integrated_j:.3g} J) differ "
-        f"by more than {MARGIN:.0%} in {len(off)} of {len(energies)} trials"
+        f"by more than {percent(MARGIN)} in {len(off)} of {len(energies)} trials"
     )
     return diagnostic("gpu_energy_doubtful", text, affected=len(off), trials=len(energies))
 

@@ -7,7 +7,7 @@ from harness.analyse.requests import undisturbed
 from harness.analyse.trials import TrialMetrics
 from harness.errors import EvidenceError
 from harness.score.records import Entry, Measure
-from harness.score.words import short_name
+from harness.score.words import percent, short_name
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.metrics import PERCENTILES, split_key
 from harness.spec.policy import Policy, keys_of
@@ -37,7 +37,7 @@ def _said(key: str, all_slices: Measure, trials: Sequence[TrialMetrics]) -> Diag
     quiet = percentiles.get(name)
     if share == 0.0 or quiet is None:
         return None
-    without = f"{quiet.value:.3g} ms without the {share:.0%} of slices that the host disturbed"
+    without = f"{quiet.value:.3g} ms without the {percent(share)} of slices that the host disturbed"
     return diagnostic(
         "disturbed" if disagrees(all_slices, quiet) else "undisturbed",
         f"{short_name(key)} is {all_slices.value:.3g} ms, {without}",

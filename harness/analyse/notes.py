@@ -19,7 +19,7 @@ from harness.errors import EvidenceError
 from harness.evidence.folder import read_job
 from harness.evidence.run import RaceRecord
 from harness.launch.instructions import DOT_PRODUCTS
-from harness.score.words import listed, number
+from harness.score.words import listed, number, percent
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.policy import Policy
 from harness.spec.wire import Trial
@@ -55,7 +55,7 @@ def notes_of(reader: RunReader, race: RaceRecord, policy: Policy | None) -> list
 def _shortened(reader: RunReader) -> list[Diagnostic]:
     """Say how short windows became; why they had to is said before, in the race's own notes."""
     fraction = _shortest_window(reader)
-    text = f"the shortest windows had {fraction:.0%} of the suite's seconds, to keep to its budget"
+    text = f"the shortest windows had {percent(fraction)} of the suite's seconds, to keep to its budget"
     return [diagnostic("windows_shortened", text, fraction=fraction)] if fraction < 0.995 else []
 
 
@@ -109,9 +109,9 @@ def _host(reader: RunReader) -> list[Diagnostic]:
     whole = [name for name, share in shares.items() if share == 1.0]
     share = fmean(shares.values()) if shares else None
     said = [
-        "" if share is None else f"{share:.0%} of slices were disturbed",
-        "" if steal is None else f"the hypervisor took {steal:.1%} of all CPU time",
-        "" if others is None else f"other processes took {others:.1%}",
+        "" if share is None else f"{percent(share)} of slices were disturbed",
+        "" if steal is None else f"the hypervisor took {percent(steal, 1)} of all CPU time",
+        "" if others is None else f"other processes took {percent(others, 1)}",
         f"every slice of {listed(whole)}, so that nothing shows whether it changed these results" if whole else "",
     ]
     text = "; ".join(each for each in said if each)

@@ -7,6 +7,7 @@ from harness.analyse.device_measures import ENERGY
 from harness.analyse.packages import why_unknown
 from harness.analyse.reader import RunReader
 from harness.analyse.trials import TrialMetrics, host_fractions
+from harness.score.words import percent
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.metrics import split_key
 from harness.spec.policy import Policy, keys_of
@@ -25,7 +26,7 @@ def package_remarks(cold: Sequence[TrialMetrics]) -> list[Diagnostic]:
     part = fmean(others) if others else None
     if part is None or part < OTHERS_MARGIN:
         return [diagnostic("package_energy", _WHOLE, trials=len(found), others=part)]
-    text = f"{_WHOLE}, which had {part:.0%} of all CPU time"
+    text = f"{_WHOLE}, which had {percent(part)} of all CPU time"
     return [diagnostic("package_energy_shared", text, trials=len(found), others=part)]
 
 

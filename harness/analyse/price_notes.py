@@ -7,7 +7,7 @@ from harness.analyse.devices import gpu_facts
 from harness.analyse.fleet import users_of
 from harness.analyse.reader import RunReader
 from harness.cost.hourly import is_old
-from harness.score.words import listed
+from harness.score.words import listed, percent
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.target import FunctionPrice, HourlyPrice, Price
 
@@ -22,7 +22,7 @@ def price_notes(reader: RunReader) -> list[Diagnostic]:
     if not priced:
         return []
     fractions = sorted({price.utilisation for _, price in priced if isinstance(price, HourlyPrice)})
-    busy = " or ".join(f"{fraction:.0%}" for fraction in fractions)
+    busy = " or ".join(percent(fraction) for fraction in fractions)
     said = f"cost assumes machines that are busy {busy} of the time"
     if users_of(record.suite) is not None:
         said = f"cost of machines is that of as many as the users need, each busy at most {busy} of the time, always on"

@@ -10,7 +10,7 @@ from harness.analyse.users import Simulated, Times, rate_of, rules_with, simulat
 from harness.cost.serverless import pays_from
 from harness.evidence.run import Cell
 from harness.scenarios.fleet import Users
-from harness.score.words import number
+from harness.score.words import number, percent
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.target import ContainerPrice, FunctionPrice
 from harness.stats.clustered import quantile
@@ -56,8 +56,8 @@ def provisioned_remark(cell: Cell, of: Simulated, users: Users, seed: int) -> Di
         return None
     none, best = told[0], told[-1]
     many = f"{best.provisioned} kept instance{'' if best.provisioned == 1 else 's'}"
-    text = f"{many} would lower cold starts from {none.cold_rate:.2%} to {best.cold_rate:.2%} and p99 from"
-    text += f" {number(none.p99_ms)} to {number(best.p99_ms)} ms, for {number(best.usd or 0.0)} instead of"
+    text = f"{many} would lower cold starts from {percent(none.cold_rate, 2)} to {percent(best.cold_rate, 2)} and p99"
+    text += f" from {number(none.p99_ms)} to {number(best.p99_ms)} ms, for {number(best.usd or 0.0)} instead of"
     text += f" {number(none.usd or 0.0)} USD a month; {_break_even(cell, of, users)}"
     columns = [[*column] for column in zip(*told, strict=True)]
     return diagnostic(
@@ -74,5 +74,5 @@ def _break_even(cell: Cell, of: Simulated, users: Users) -> str:
     if fraction is None or not size_of(cell.target).memory_gib:
         return "it never costs less than instances on demand"
     busy = min(1.0, rate_of(users) * each_s)
-    text = f"it costs less than instances on demand where it is busy {fraction:.0%} of the time"
+    text = f"it costs less than instances on demand where it is busy {percent(fraction)} of the time"
     return f"{text} ({number(fraction / each_s, 2)} requests/s), here {number(100 * busy, 2)} %"

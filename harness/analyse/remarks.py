@@ -15,7 +15,7 @@ from harness.analyse.reader import RunReader
 from harness.analyse.trials import TrialMetrics, bounds, certificate
 from harness.evidence.run import Cell
 from harness.score.records import Entry
-from harness.score.words import name_of, short_name
+from harness.score.words import name_of, percent, short_name
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.policy import Policy
 from harness.spec.target import Limits
@@ -65,7 +65,7 @@ def _emulated(limits: Limits) -> list[Diagnostic]:
     """Say that the speed is not of a real slow core."""
     if limits.cpu_scale >= 1.0:
         return []
-    text = f"emulated: {limits.cpu_scale:.0%} of a core here stands for one there ({limits.cpu_scale_source})"
+    text = f"emulated: {percent(limits.cpu_scale)} of a core here stands for one there ({limits.cpu_scale_source})"
     return [diagnostic("emulated", text, cpu_scale=limits.cpu_scale, source=limits.cpu_scale_source)]
 
 

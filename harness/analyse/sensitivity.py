@@ -13,7 +13,7 @@ from harness.score.estimate import estimate, t_quantile
 from harness.score.records import Entry
 from harness.score.settle import Gap, steps_from
 from harness.score.weights import single_log_metric, weighting_of
-from harness.score.words import rounded, short_name
+from harness.score.words import percent, rounded, short_name
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.policy import Policy
 from harness.stats.ranksets import ALPHA
@@ -48,14 +48,14 @@ def sensitivity(entries: Sequence[Entry], policy: Policy) -> Diagnostic | None:
     found, fine = _detectable(seen.gap, level), TIE_MARGIN if key is None else math.log1p(FINE)
     wanted = _blocks_wanted(seen, level, fine) if found > fine else None
     data: dict[str, Any] = {"metric": key, "blocks": seen.blocks, "rows": seen.rows, "wanted_blocks": wanted}
-    text = f"with {seen.blocks} blocks, a typical pair of {seen.rows} rows is told apart in {POWER:.0%} of runs if its "
+    text = f"with {seen.blocks} blocks, a typical pair of {seen.rows} rows is told apart in {percent(POWER)} of runs if"
     if key is None:
-        text, data = text + f"scores differ by {found:.3f}", data | {"difference": found}
+        text, data = text + f" its scores differ by {found:.3f}", data | {"difference": found}
     else:
         ratio = math.expm1(found)
-        by = f"{ratio:.1%}" if ratio < 1.0 else f"a factor of {1.0 + ratio:.1f}"
-        text, data = text + f"{short_name(key)} differs by {by}", data | {"ratio": ratio}
-    smaller = f"{TIE_MARGIN:g}" if key is None else f"{FINE:.0%}"
+        by = percent(ratio, 1) if ratio < 1.0 else f"a factor of {1.0 + ratio:.1f}"
+        text, data = text + f" its {short_name(key)} differs by {by}", data | {"ratio": ratio}
+    smaller = f"{TIE_MARGIN:g}" if key is None else percent(FINE)
     text += "" if wanted is None else f"; {smaller} would take about {rounded(wanted):,} blocks"
     return diagnostic("sensitivity", text, **data)
 

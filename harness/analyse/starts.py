@@ -11,7 +11,7 @@ from harness.errors import EvidenceError
 from harness.evidence.folder import HANDLER, INVOKE, LATENCY, read_outcome, read_requests
 from harness.scenarios.base import NS_PER_MS
 from harness.score.records import Measure
-from harness.score.words import listed
+from harness.score.words import listed, percent
 from harness.spec.arrays import Floats, Integers
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.metrics import START_PERCENTILES, START_PHASES, WARM
@@ -133,8 +133,8 @@ def start_remarks(starts: Sequence[Start], lifecycle: Lifecycle | None) -> list[
         said.append(diagnostic("init_repeated", text, repeated=repeated, starts=n))
     stayed = [each.resident for each in told if each.resident is not None and each.resident > _RESIDENT]
     if stayed and lifecycle is not None and lifecycle.storage == "cold":
-        text = f"up to {max(stayed):.0%} of the artefact was in memory in {len(stayed)} of {n} cold starts, though its"
-        text += " pages had been evicted: another process maps it"
+        text = f"up to {percent(max(stayed))} of the artefact was in memory in {len(stayed)} of {n} cold starts, though"
+        text += " its pages had been evicted: another process maps it"
         said.append(diagnostic("artefact_resident", text, starts=n, affected=len(stayed)))
     return said
 

@@ -7,6 +7,7 @@ from harness.errors import EvidenceError
 from harness.evidence.files import read_array
 from harness.evidence.run import TRACES
 from harness.scenarios.server import Server
+from harness.score.words import percent
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.stats.arrivals import lasts_s
 
@@ -26,7 +27,7 @@ def traffic_notes(reader: RunReader) -> list[Diagnostic]:
 def _by_share(scenario: Server) -> list[Diagnostic]:
     if scenario.utilisation is None:
         return []
-    text = f"{scenario.name}: each row is offered {scenario.utilisation:.0%} of its own throughput: "
+    text = f"{scenario.name}: each row is offered {percent(scenario.utilisation)} of its own throughput: "
     text += "loads differ, so latencies do not tell which row serves a load better; an absolute rate does"
     return [diagnostic("rate_by_share", text, scenario=scenario.name, utilisation=scenario.utilisation)]
 

@@ -19,6 +19,7 @@ from harness.probes.kernels import core_speed
 from harness.probes.nvml import NvmlProbe
 from harness.probes.rapl import RaplProbe
 from harness.report.listing import Finding, Grade
+from harness.score.words import percent
 from harness.spec import plugins
 from harness.spec.outcome import Fact
 
@@ -79,7 +80,7 @@ def _noise() -> list[Finding]:
         last = now
     fraction = lost / _SPIN_NS
     grade: Grade = "good" if fraction < 0.002 else "note" if fraction < 0.02 else "bad"
-    text = f"{pauses} pauses over 20 µs in 0.5 s, {fraction:.2%} of the time"
+    text = f"{pauses} pauses over 20 µs in 0.5 s, {percent(fraction, 2)} of the time"
     return [Finding("interruptions", text, grade), _steal(before)]
 
 
@@ -88,7 +89,7 @@ def _steal(before: tuple[float | None, float, float]) -> Finding:
     if before[0] is None or after[0] is None:
         return Finding("steal", "this kernel does not tell it", "unavailable")
     steal = (after[0] - before[0]) / max(after[2] - before[2], 0.01)
-    return Finding("steal", f"{steal:.1%} of CPU time in that half second", "good" if steal <= 0.01 else "bad")
+    return Finding("steal", f"{percent(steal, 1)} of CPU time in that half second", "good" if steal <= 0.01 else "bad")
 
 
 def _limits() -> list[Finding]:

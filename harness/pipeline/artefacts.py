@@ -14,6 +14,7 @@ from pathlib import Path
 from harness.errors import EvidenceError, SpecError
 from harness.evidence.files import cannot_write, file_digest
 from harness.evidence.folder import read_job, succeeded
+from harness.score.words import percent
 from harness.spec.suite import Parity
 from harness.spec.target import Option
 from harness.spec.variant import ParityReport, Variant
@@ -188,7 +189,7 @@ def too_far(report: ParityReport, allowed: Parity) -> str | None:
     agreement, least = report.top1_agreement, allowed.top1_agreement
     if agreement is not None and least is not None and agreement < least:
         return (
-            f"the converted model has its original's top-1 class in {agreement:.2%} of {report.rows} rows "
-            f"(at least {least:.2%} is needed: parity.top1_agreement)"
+            f"the converted model has its original's top-1 class in {percent(agreement, 2)} of {report.rows} rows "
+            f"(at least {percent(least, 2)} is needed: parity.top1_agreement)"
         )
     return None

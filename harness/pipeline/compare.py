@@ -19,7 +19,7 @@ from harness.score.changes import Change, Stated, paired, unpaired
 from harness.score.records import Entry
 from harness.score.regress import judge, judged_metrics
 from harness.score.verdicts import Comparison, RowChange, Verdict
-from harness.score.words import listed
+from harness.score.words import listed, percent
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.metrics import split_key
 
@@ -228,12 +228,14 @@ def _noise(verdicts: Sequence[Verdict], bases: int, stated: Stated) -> list[Diag
     if "runs" in found:
         return [diagnostic("run_noise", f"how runs differ is known from {bases} base runs", runs=bases)]
     if "stated" in found and stated.level is not None:
-        return [diagnostic("run_noise", f"run-to-run noise of {stated.level:.2%} is as stated", level=stated.level)]
+        return [
+            diagnostic("run_noise", f"run-to-run noise of {percent(stated.level, 2)} is as stated", level=stated.level)
+        ]
     if "assumed" in found:
         level = stated.of("latency_p50_ms")
         why = "as the calibration kernel differs by more than usual" if level == stated.least else "for times"
         text = (
-            f"two runs do not tell how runs differ: run-to-run noise of {level:.0%} is assumed {why}; "
+            f"two runs do not tell how runs differ: run-to-run noise of {percent(level)} is assumed {why}; "
             "three base runs tell it, --noise states it, and --confirm measures side by side, where it cancels"
         )
         return [diagnostic("run_noise", text, level=level)]

@@ -19,7 +19,7 @@ from harness.pipeline.decision import decision_of, digests_of, write_decision
 from harness.score.choose import choose
 from harness.score.rank import rank
 from harness.score.records import Ranking
-from harness.score.words import listed
+from harness.score.words import listed, percent
 from harness.spec.diagnostics import Diagnostic
 from harness.spec.outcome import Fact
 from harness.spec.policy import Policy
@@ -83,7 +83,7 @@ def _joined(notes: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
     short, windows = by_code.get("budget_short"), by_code.get("windows_shortened")
     if short is None or windows is None:
         return notes
-    text = f"{short.message} ({windows.data['fraction']:.0%} of the suite's seconds at the least)"
+    text = f"{short.message} ({percent(float(str(windows.data['fraction'])))} of the suite's seconds at the least)"
     joined = msgspec.structs.replace(short, message=text, data={**short.data, **windows.data})
     return tuple(joined if note is short else note for note in notes if note is not windows)
 

@@ -19,6 +19,7 @@ from harness.launch.rounds import Start, take_turns
 from harness.pipeline import plan
 from harness.pipeline.jobs import CONTROLS_FRACTION, Jobs, Sizing
 from harness.pipeline.progress import Observer
+from harness.score.words import percent
 
 BLOCKS = 5
 MORE_WORK = 0.05
@@ -38,7 +39,7 @@ class Controls:
     def run(self, leader: str) -> None:
         """Measure the controls in a few blocks, as long as their part of the budget lasts."""
         cell = next(each for each in cells(self._record.suite, self._record.targets) if each.name == leader)
-        self._observer.say(f"controls: {leader} against itself, and with {MORE_WORK:.0%} more work")
+        self._observer.say(f"controls: {leader} against itself, and with {percent(MORE_WORK)} more work")
         most_s = CONTROLS_FRACTION * self._record.suite.budget.seconds
         begin = time.monotonic()
         for block in range(BLOCKS):

@@ -16,7 +16,7 @@ from harness.pipeline.race import broken_limit, decide, is_open, rule_of, withou
 from harness.score.choose import choose
 from harness.score.records import Entry
 from harness.score.weights import single_log_metric
-from harness.score.words import number, short_name
+from harness.score.words import number, percent, short_name
 from harness.spec.diagnostics import Diagnostic, diagnostic
 from harness.spec.metrics import PERCENTILES
 from harness.stats import racing
@@ -242,7 +242,7 @@ def _minutes(seconds: float) -> str:
 def _as_drop(drop: racing.Elimination, names: tuple[str, ...], blocks: int, ratio: bool) -> Drop:
     """Say a drop in words; effects are log-ratios of the single metric (`ratio`), or differences in score."""
     leader = names[drop.leader]
-    by = f"{math.expm1(drop.effect):.1%}" if ratio else f"{drop.effect:.3f} of score"
+    by = percent(math.expm1(drop.effect), 1) if ratio else f"{drop.effect:.3f} of score"
     why = f"left after block {blocks}: {by} behind {leader} (n = {drop.n} blocks, p = {drop.p:.2g})"
     return Drop(cell=names[drop.cell], block=blocks, why=why, leader=leader, n=drop.n, p=drop.p, effect=drop.effect)
 

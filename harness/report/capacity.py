@@ -13,7 +13,7 @@ from harness.analyse.foretold import Foretold
 from harness.analyse.measured_capacity import MeasuredCapacity
 from harness.cost.hourly import HOURS_PER_MONTH
 from harness.report.cells import bounded
-from harness.score.words import listed, number, short_name
+from harness.score.words import listed, number, percent, short_name
 
 _DISPATCH = {
     "random": "each request goes to any replica at random, so that each replica has a queue of its own",
@@ -40,7 +40,7 @@ def _texts(fleet: Fleet) -> Iterable[str]:
     yield _replicas(fleet)
     yield "–" if fleet.usd_per_month is None else number(fleet.usd_per_month)
     yield "–" if latency is None else bounded(latency.value, latency.low, latency.high).replace(" [", "\n[", 1)
-    yield "–" if fleet.utilisation is None else f"{fleet.utilisation:.0%}"
+    yield "–" if fleet.utilisation is None else percent(fleet.utilisation)
     yield f"{fleet.scenario}\nn = {fleet.requests} in {fleet.trials}" if fleet.trials else "–"
     yield fleet.why
 
@@ -61,7 +61,7 @@ def validation(found: Sequence[Foretold], load: Load) -> list[str]:
 
 
 def _validated(of: Foretold, name: str) -> str:
-    where = f"{of.cell.name} at {number(of.rate_per_s)}/s ({of.utilisation:.0%} busy, {of.scenario})"
+    where = f"{of.cell.name} at {number(of.rate_per_s)}/s ({percent(of.utilisation)} busy, {of.scenario})"
     text = f"{where}: predicted ÷ measured {name} {_ratios(of.own)} from its own service times"
     text += f", {_ratios(of.rest)} from {listed(of.source)}" if of.source else ""
     return f"{text}; n = {of.requests} in {len(of.own)}"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from harness.score.records import Ranking, Row
-from harness.score.words import name_of, number
+from harness.score.words import name_of, number, percent
 from harness.spec.diagnostics import Diagnostic
 
 _HEAD = ("| row | kept | cold starts | p99 of users, ms | USD a month |", "|---|---:|---:|---:|---:|")
@@ -19,5 +19,5 @@ def _lines(row: Row, of: Diagnostic) -> Iterable[str]:
     columns = [value if isinstance(value, list) else [] for value in of.data.values()]
     for count, rate, p99, usd in zip(*columns, strict=True):
         told = (number(float(each)) if isinstance(each, int | float) else "–" for each in (p99, usd))
-        share = f"{float(rate):.2%}" if isinstance(rate, int | float) else "–"
+        share = percent(float(rate), 2) if isinstance(rate, int | float) else "–"
         yield f"| {name_of(row)} | {count} | {share} | {' | '.join(told)} |"

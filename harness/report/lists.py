@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from harness.score.words import amount, short_name
+from harness.score.words import amount, percent, short_name
 from harness.spec.metrics import lookup
 from harness.spec.policy import Policy
 from harness.spec.target import FunctionPrice, HourlyPrice, Option, Price, Target
@@ -41,7 +41,7 @@ def target_line(target: Target) -> str:
 def _price(price: Price) -> str:
     """Say a price in words, with what it is put on."""
     if isinstance(price, HourlyPrice):
-        return f"{price.usd_per_hour} USD/h at {price.utilisation:.0%} utilisation"
+        return f"{price.usd_per_hour} USD/h at {percent(price.utilisation)} utilisation"
     free = "free tier taken off" if price.free_tier else "no free tier"
     requests = f"{price.usd_per_million_requests} USD per million requests"
     if isinstance(price, FunctionPrice):
@@ -63,7 +63,7 @@ def parity_line(variant: Variant) -> str:
     """Say how a variant differs from its original; empty where it was not compared."""
     if (parity := variant.parity) is None:
         return ""
-    same = "" if parity.top1_agreement is None else f", the same top-1 class in {parity.top1_agreement:.2%}"
+    same = "" if parity.top1_agreement is None else f", the same top-1 class in {percent(parity.top1_agreement, 2)}"
     return f"differs from its original by at most {parity.max_abs_diff:.2g}{same} ({parity.rows} rows)"
 
 

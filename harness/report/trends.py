@@ -14,7 +14,7 @@ from rich.text import Text
 from harness.analyse.history import History, Series
 from harness.errors import SpecError
 from harness.evidence.files import write_whole
-from harness.score.words import amount, listed, short_name
+from harness.score.words import amount, listed, percent, short_name
 from harness.spec.metrics import lookup
 from harness.stats.trend import Shift, bins
 
@@ -75,7 +75,7 @@ def write_plot(path: Path, found: History) -> None:
 
 def _texts(series: Series) -> list[str]:
     of = series.trend
-    noise = "–" if of.noise is None else f"{of.noise:.1%}".replace("%", " %")
+    noise = "–" if of.noise is None else percent(of.noise, 1)
     shifts = listed([_shift(series, shift) for shift in reversed(of.shifts)], most=2) if of.shifts else "–"
     since = f"{series.runs[of.since].time:%Y-%m-%d}"
     level = amount(of.level, series.metric)

@@ -12,7 +12,7 @@ from rich.text import Text
 from harness.evidence.files import write_json, write_whole
 from harness.score.regress import SAME_ALPHA
 from harness.score.verdicts import Comparison, RowChange, Verdict, counted
-from harness.score.words import amount, listed, short_name, text_of
+from harness.score.words import amount, listed, percent, short_name, text_of
 
 _STYLES = {"worse": "bold red", "better": "green", "same": "", "ambiguous": "yellow"}
 _ORDER = ("worse", "better", "ambiguous", "same")
@@ -83,8 +83,9 @@ def markdown(found: Comparison) -> str:
         _markdown_table(_sorted([each for each in found.verdicts if each.verdict != "same"])),
         _folded("What is the same", _markdown_table([each for each in found.verdicts if each.verdict == "same"])),
         _bullets([*_rows(found.rows), *map(text_of, found.notes)]),
-        f"“Worse” and “better” hold for all {len(found.verdicts)} verdicts at once (Holm, {found.alpha:.0%}) and are "
-        f"beyond the margin; “same” is within it (two one-sided tests at {SAME_ALPHA:.0%} each); else ambiguous.",
+        f"“Worse” and “better” hold for all {len(found.verdicts)} verdicts at once (Holm, {percent(found.alpha)}) and "
+        f"are beyond the margin; “same” is within it (two one-sided tests at {percent(SAME_ALPHA)} each). The rest is "
+        "ambiguous.",
         f"Base: {', '.join(f'`{base}`' for base in found.base)}. New: `{found.new}`."
         + (f" Measured again: `{found.again}`." if found.again else ""),
     ]

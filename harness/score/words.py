@@ -139,13 +139,16 @@ def chance(p: float | None) -> str:
     return f"P = {math.floor(p * 1000) / 1000:.3f}" if p > 0.99 else f"P = {p:.2f}"
 
 
-def percent(fraction: float) -> str:
-    """Write a fraction as a whole percentage; `0 %` and `100 %` only where they are exact."""
+def percent(fraction: float, digits: int | None = None) -> str:
+    """Write a fraction as a percentage, whole unless `digits` are wanted behind the point.
+
+    As a whole one, it is `0 %` and `100 %` only where it is exactly that.
+    """
+    if digits is not None:
+        return f"{100 * fraction:.{digits}f} %"
     if 0 < fraction <= 0.005:
         return "<1 %"
-    if 0.995 <= fraction < 1:
-        return ">99 %"
-    return f"{fraction:.0%}".replace("%", " %")
+    return ">99 %" if 0.995 <= fraction < 1 else percent(fraction, 0)
 
 
 def needs(more: More, seconds: float | None = None) -> str:

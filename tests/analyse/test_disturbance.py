@@ -55,7 +55,7 @@ def test_a_tail_that_only_the_disturbed_slices_have_flags_the_row(tmp_path):
     assert said.data["value_undisturbed"] == pytest.approx(1.0, abs=0.011)
     assert (said.data["metric"], said.data["share"]) == (P90, 0.5)
     assert said.message.startswith("p90 is 1.9 ms, 1.0")
-    assert said.message.endswith(" ms without the 50% of slices that the host disturbed")
+    assert said.message.endswith(" ms without the 50 % of slices that the host disturbed")
     (row,) = conclude(run).ranking.rows
     assert [each.code for each in row.warnings if each.code == "disturbed"] == ["disturbed"]
 
@@ -86,7 +86,7 @@ def test_where_every_slice_was_disturbed_the_run_says_so_once_and_no_row_is_flag
     assert flagged(run) == []
     (note,) = [each for each in conclude(run).ranking.notes if each.code == "host_noise"]
     assert (note.data["disturbed"], note.data["all_disturbed"], note.severity) == (1.0, ["a@box"], "info")
-    assert note.message.startswith("the host: 100% of slices were disturbed; every slice of a@box, so that nothing")
+    assert note.message.startswith("the host: 100 % of slices were disturbed; every slice of a@box, so that nothing")
 
 
 def test_a_slow_trial_is_seen_because_all_trials_are_judged_together(tmp_path):

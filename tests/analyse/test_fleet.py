@@ -178,7 +178,7 @@ def test_kept_instances_lower_the_tail_and_cost_what_they_stand():
     assert told[1].usd - told[0].usd == pytest.approx(standing, rel=0.05)
     said = provisioned_remark(on_demand, fleet_of(on_demand, given, (), made, 1).simulated, given, 1)
     assert said.code == "provisioned" and said.data["provisioned"] == [0, 1]
-    assert "1 kept instance would lower cold starts from" in said.message and "busy 50% of the time" in said.message
+    assert "1 kept instance would lower cold starts from" in said.message and "busy 50 % of the time" in said.message
     no_price = msgspec.structs.replace(FUNCTION, provisioned_usd_per_gb_s=None)
     other = cell(no_price, keep_alive_s=300.0)
     assert provisioned_remark(other, fleet_of(other, given, (), made, 1).simulated, given, 1) is None

@@ -62,7 +62,7 @@ def test_the_report_says_nothing_of_a_target_without_limits(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("scale", "said"), [(1.0, []), (0.25, ["emulated: 25% of a core here stands for one there (k)"])]
+    ("scale", "said"), [(1.0, []), (0.25, ["emulated: 25 % of a core here stands for one there (k)"])]
 )
 def test_a_row_says_that_its_core_is_emulated(tmp_path, scale, said):
     run = run_folder(tmp_path, "a", limits=Limits(cpus=1.0, cpu_scale=scale, cpu_scale_source="k"))

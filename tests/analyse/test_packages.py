@@ -107,7 +107,7 @@ def test_the_row_has_it_with_its_interval_and_says_what_it_comprises(run):
 def test_other_processes_in_it_are_a_warning(run):
     cold(run, others=0.2)
     (remark,) = said(entry(run), "package_energy_shared")
-    assert (remark.severity, remark.subject) == ("warning", "a@box") and "20% of all CPU time" in remark.message
+    assert (remark.severity, remark.subject) == ("warning", "a@box") and "20 % of all CPU time" in remark.message
 
 
 def test_a_trial_between_the_turns_of_others_and_a_short_window_tell_none(run):

@@ -133,7 +133,7 @@ def test_what_the_host_did_is_one_note_of_the_run_and_no_warning(recorded):
     data = notes[0].data
     assert (data["disturbed"], data["all_disturbed"]) == (None, [])  # these trials have no slices
     assert (data["steal"], data["others"]) == pytest.approx((0.01, 0.1))
-    assert notes[0].message == "the host: the hypervisor took 1.0% of all CPU time; other processes took 10.0%"
+    assert notes[0].message == "the host: the hypervisor took 1.0 % of all CPU time; other processes took 10.0 %"
 
 
 def test_of_processes_that_took_turns_nothing_is_said_of_others(recorded):

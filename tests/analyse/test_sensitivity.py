@@ -36,8 +36,8 @@ def test_it_says_what_is_found_and_what_a_finer_answer_takes():
     found = sensitivity(entries(0.02), POLICY)
     data = found.data
     assert found.message == (
-        f"with 6 blocks, a typical pair of 8 rows is told apart in 90% of runs if its p99 differs by "
-        f"{data['ratio']:.1%}; 2% would take about {data['wanted_blocks']} blocks"
+        f"with 6 blocks, a typical pair of 8 rows is told apart in 90 % of runs if its p99 differs by "
+        f"{100 * data['ratio']:.1f} %; 2 % would take about {data['wanted_blocks']} blocks"
     )
     assert (found.code, data["metric"], data["blocks"], data["rows"]) == ("sensitivity", P99, 6, 8)
     assert 0.03 < data["ratio"] < 0.09  # spread of a difference 2.8 %, six blocks

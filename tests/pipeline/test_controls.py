@@ -51,7 +51,7 @@ def test_the_leader_is_measured_thrice_and_judged(suite, launcher):
     watching = Watching()
     ranked = run(*controlled(suite), launcher(), watching)
     assert codes(ranked) == ["control_passed", "control_passed"]
-    assert "controls: a@anywhere against itself, and with 5% more work" in watching.said
+    assert "controls: a@anywhere against itself, and with 5 % more work" in watching.said
     for block in range(BLOCKS):
         jobs = {name: read_job(control_folder(ranked.folder, name, block)) for name in KINDS}
         assert {job.candidate.name for job in jobs.values()} == {"a"}

@@ -77,7 +77,7 @@ def test_a_tail_that_forty_samples_cannot_bound_is_printed_as_more_than(ranked):
 def test_the_report_names_the_winner_and_says_where_numbers_are_from(ranked):
     text = report(ranked)
     assert "`quick` on `box`" in text.split("## Ranking")[0]
-    for words in ("0.36 USD/h at 50% utilisation", "made up", "seed 5", "ended by SIGSEGV", "no such device"):
+    for words in ("0.36 USD/h at 50 % utilisation", "made up", "seed 5", "ended by SIGSEGV", "no such device"):
         assert words in text
     assert "damaged: 300 bytes" in text
     assert "not steady in 1 of 3 trials" in text
@@ -283,7 +283,7 @@ def test_every_cell_says_which_variant_ran(ranked, tmp_path):
     assert said == [
         "- `a@box`: onnx in int8, by pt2-to-onnx, onnx.fp32-to-onnx.int8; method = static, per_channel = true, "
         "percentile = 99.9; 12,345 bytes; SHA-256 `abcdef0123456789…`; "
-        "differs from its original by at most 0.012, the same top-1 class in 98.70% (256 rows)",
+        "differs from its original by at most 0.012, the same top-1 class in 98.70 % (256 rows)",
         "- `b@box`: as given; SHA-256 `1234…`",
     ]
 

@@ -65,5 +65,5 @@ def test_a_report_lists_what_kept_instances_cost():
         "provisioned", "…", provisioned=[0, 1], cold_rate=[0.035, 0.0], p99_ms=[389.0, 9.0], usd=[0.02, None]
     )
     lines = kept(ranking(size(512, CHEAP, reasons=(said,)), size(1024, CHEAP))).splitlines()
-    assert lines[2:] == ["| a@memory-512 | 0 | 3.50% | 389 | 0.02 |", "| a@memory-512 | 1 | 0.00% | 9 | – |"]
+    assert lines[2:] == ["| a@memory-512 | 0 | 3.50 % | 389 | 0.02 |", "| a@memory-512 | 1 | 0.00 % | 9 | – |"]
     assert kept(ranking(size(512, CHEAP))) == ""

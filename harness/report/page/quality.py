@@ -7,7 +7,7 @@ from harness.report.page.material import Material, Section
 from harness.report.page.parts import figure, figures, table
 from harness.report.plots import bars
 from harness.report.plots.bars import Span
-from harness.score.words import short_name
+from harness.score.words import percent, short_name
 from harness.spec.metrics import lookup
 from harness.spec.variant import Variant
 
@@ -44,7 +44,7 @@ def _parity(made: Mapping[str, Variant]) -> Html:
     rows = []
     for name, variant in made.items():
         if (found := variant.parity) is not None:
-            same = "–" if found.top1_agreement is None else f"{found.top1_agreement:.2%}"
+            same = "–" if found.top1_agreement is None else percent(found.top1_agreement, 2)
             rows.append(
                 [name, variant.precision, ", ".join(variant.steps), f"{found.max_abs_diff:.2g}", same, str(found.rows)]
             )
