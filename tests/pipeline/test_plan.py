@@ -291,9 +291,9 @@ def test_requests_needed_in_literal_numbers():
 
 
 def test_requests_that_wait_wait_together_so_that_more_are_needed():
-    """1 / (1 - rho)^2, as long as a queue can be expected to end."""
-    assert [plan.queue_effect(busy) for busy in (0.0, 0.5, 0.75)] == [1.0, 4.0, 16.0]
-    assert plan.queue_effect(0.99) == plan.queue_effect(0.8) == pytest.approx(25.0)
+    """(1 + rho) / (1 - rho)^2, as long as a queue can be expected to end."""
+    assert [plan.queue_effect(busy) for busy in (0.0, 0.5, 0.75)] == [1.0, 6.0, 28.0]
+    assert plan.queue_effect(0.99) == plan.queue_effect(0.8) == pytest.approx(45.0)
     assert plan.queue_effect(-0.1) == 1.0
 
 
