@@ -45,7 +45,7 @@ def _rankings(setting: Setting, stream: int, pairs: int, effect: float) -> Itera
         "first": {"latency_ms": MEDIAN_MS, "seed": 1, **noise},
         "second": {"latency_ms": MEDIAN_MS * effect, "seed": 2, **noise},
     }
-    for seed in setting.seeds(stream, pairs):
+    for seed in setting.seeds(stream, pairs, jobs=True):
         with setting.folder() as base:
             yield run(base, scripts, PLAN, seed).ranking
 

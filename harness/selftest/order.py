@@ -30,7 +30,7 @@ _STREAM = 5
 def unmoved(setting: Setting) -> list[Finding]:
     """Rank real evidence with and without a dominated candidate, for several fields."""
     fields, kept = setting.size(4, 40), 0
-    for seed in setting.seeds(_STREAM, fields):
+    for seed in setting.seeds(_STREAM, fields, jobs=True):
         with setting.folder() as base:
             kept += _keeps(_measured(base, seed), seed)
     truth = "one of five candidates is worse in everything"

@@ -53,7 +53,7 @@ def poisson(setting: Setting) -> list[Finding]:
     """Compare the mean wait of Poisson arrivals at equal service times with Pollaczek and Khinchine's."""
     times, waits = setting.size(2, 10), list[float]()
     load = Server(name=_UNDER_LOAD, rate_per_s=BUSY / SERVICE_MS * 1e3, seconds=REQUESTS * SERVICE_MS / 1e3 / BUSY)
-    for seed in setting.seeds(_POISSON, times):
+    for seed in setting.seeds(_POISSON, times, jobs=True):
         with setting.folder() as base:
             served = _served(_measured(base, {"latency_ms": SERVICE_MS}, load, seed=seed))
         waits.append(float((served.start - served.due).mean()) / NS_PER_MS)

@@ -35,7 +35,7 @@ def within_a_trial(setting: Setting) -> list[Finding]:
     """Cover p99 and p99.9 of single trials by the intervals that reading the trial gives."""
     times, keys = setting.size(20, 200), ("latency_p99_ms", "latency_p99_9_ms")
     covered = dict.fromkeys(keys, 0)
-    for seed in setting.seeds(_WITHIN, times):
+    for seed in setting.seeds(_WITHIN, times, jobs=True):
         with setting.folder() as base:
             trial = _one_trial(base, seed)
         for key in keys:
@@ -51,7 +51,7 @@ def over_processes(setting: Setting) -> list[Finding]:
     times, key, covered = setting.size(20, 200), "latency_p99_ms", 0
     exact = truth_ms(PERCENTILES[key], SPREAD)
     script = {"latency_ms": MEDIAN_MS, "sigma": SIGMA, "process_spread": SPREAD}
-    for seed in setting.seeds(_BETWEEN, times):
+    for seed in setting.seeds(_BETWEEN, times, jobs=True):
         with setting.folder() as base:
             found = run(base, {"sleeper": script}, OVER_PROCESSES, seed).ranking.rows[0].metrics[key]
         covered += (found.low or 0.0) <= exact <= (math.inf if found.high is None else found.high)
