@@ -94,8 +94,9 @@ class Preparation:
         steps = _steps(start, checked, cell.target.precision)
         if steps is None:
             wanted = f"{cell.target.runtime} loads {', '.join(loads)} in {cell.target.precision}"
-            mend = nearest(cell.target.precision, precisions(start, loads))
-            return PreparedCell(status="skipped", why=f"{wanted}; no conversion leads there from {start} ({mend})")
+            others = precisions(start, loads)
+            mend = f" ({nearest(cell.target.precision, others)})" if others else ""
+            return PreparedCell(status="skipped", why=f"{wanted}; no conversion leads there from {start}{mend}")
         made = PreparedCell(status="ok", variant=own) if not steps else self._converted(cell, own, steps, data)
         return _cast(made, cell.target.precision)
 
