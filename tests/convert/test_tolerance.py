@@ -30,8 +30,8 @@ def test_a_difference_that_is_too_large_is_said_with_the_key_that_allows_more():
     )
     said = too_far(report(0.0, 0.985), Parity(top1_agreement=0.99))
     assert said == (
-        "the converted model has its original's top-1 class in 98.50% of 200 rows "
-        "(at least 99.00% is needed: parity.top1_agreement)"
+        "the converted model has its original's top-1 class in 98.50 % of 200 rows "
+        "(at least 99.00 % is needed: parity.top1_agreement)"
     )
 
 

@@ -104,7 +104,7 @@ def test_a_short_budget_and_the_windows_it_shortened_are_one_note(suite, monkeyp
     notes = conclude(folder).ranking.notes
     (note,) = [note for note in notes if "windows" in note.message]
     assert note.code == "budget_short" and note.data["fraction"] == pytest.approx(least)
-    assert note.message.endswith(f"with shorter windows ({least:.0%} of the suite's seconds at the least)")
+    assert note.message.endswith(f"with shorter windows ({100 * least:.0f} % of the suite's seconds at the least)")
 
 
 def test_the_budget_is_spent_on_as_many_trials_as_the_suite_allows(suite, monkeypatch):

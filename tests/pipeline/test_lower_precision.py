@@ -94,7 +94,7 @@ def test_int8_is_ruled_out_by_the_limit_on_accuracy_and_fp32_is_not(spiky):
     assert rows["small"].metrics["fp32_agreement"].value == rows["small"].metrics["accuracy"].value
     (flag,) = [reason for reason in rows["small"].reasons if reason.code == "parity_missed"]
     assert flag.severity == "warning" and flag.message.endswith("; the policy's limits decide")
-    assert "of 256 rows (at least 90.00% is needed" in flag.message
+    assert "of 256 rows (at least 90.00 % is needed" in flag.message
     assert "parity_missed" not in {reason.code for reason in rows["spared"].reasons}
 
     told = explain(ranked.ranking, ranked.policy, rows["small"])
@@ -114,7 +114,7 @@ def test_without_a_limit_on_quality_a_variant_that_differs_too_much_fails(spiky,
     record = msgspec.structs.replace(record, suite=msgspec.structs.replace(record.suite, policy=policy))
     rows = rows_of(run(folder, record, InlineLauncher()))
     assert rows["small"].status == "failed" and rows["spared"].place is not None
-    assert "at least 90.00% is needed" in rows["small"].reasons[0].message
+    assert "at least 90.00 % is needed" in rows["small"].reasons[0].message
 
 
 def test_one_conversion_is_made_for_each_set_of_options(spiky):
