@@ -94,8 +94,7 @@ class Preparation:
         steps = _steps(start, checked, cell.target.precision)
         if steps is None:
             wanted = f"{cell.target.runtime} loads {', '.join(loads)} in {cell.target.precision}"
-            others = precisions(start, loads)
-            mend = f" ({nearest(cell.target.precision, others)})" if others else ""
+            mend = f" ({nearest(cell.target.precision, others)})" if (others := precisions(start, loads)) else ""
             return PreparedCell(status="skipped", why=f"{wanted}; no conversion leads there from {start}{mend}")
         made = PreparedCell(status="ok", variant=own) if not steps else self._converted(cell, own, steps, data)
         return _cast(made, cell.target.precision)

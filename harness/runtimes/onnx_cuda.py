@@ -103,7 +103,9 @@ def providers(target: Target, variant: Variant) -> list[tuple[str, dict[str, str
     cuda = (PROVIDERS["cuda"], {"device_id": number, "use_tf32": tf32})
     if target.options.get("provider", "cuda") == "cuda":
         return [cuda, ("CPUExecutionProvider", {})]
-    engines = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(_engines(target, variant))}
+    engines = {}
+    if variant.digest:
+        engines = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(_engines(target, variant))}
     half = "1" if target.precision == "fp16" else "0"
     tensorrt = (PROVIDERS["tensorrt"], {"device_id": number, "trt_fp16_enable": half, **engines})
     return [tensorrt, cuda, ("CPUExecutionProvider", {})]

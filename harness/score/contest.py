@@ -153,12 +153,12 @@ def _probabilities(
     at_policy = _first(np.where(kept, weighted(utilities, weighting.central), -1.0), kept, known, alone)
     scores = np.where(kept, weighted(utilities, weights.T), -1.0)
     over_all = _first(scores, kept, known, alone)
-    ranks, central = rank_fractions(scores).ranks, central_weights(over_all.times, weights)
+    central = central_weights(over_all.times, weights)
     for index in np.flatnonzero(known):
         middle, settled = central[index], over_all.settled[index]
         found[index] = RankProbabilities(
             float(at_policy.lowest[index]) if at_policy.settled[index] else None,
-            tuple(map(float, ranks[index])) if settled else None,
+            tuple(map(float, over_all.ranks[index])) if settled else None,
             dict(zip(weighting.keys, map(float, middle), strict=True))
             if settled and np.isfinite(middle).all()
             else None,
@@ -167,8 +167,9 @@ def _probabilities(
 
 
 class _First(NamedTuple):
-    """How often each row is first: at the least and at the most, and in which draws (draws × rows)."""
+    """How often each row is first: at the least and at the most, and in which draws (draws × rows); all its ranks."""
 
+    ranks: Floats
     lowest: Floats
     highest: Floats
     times: Floats
@@ -180,10 +181,11 @@ class _First(NamedTuple):
 
 
 def _first(scores: Floats, kept: Booleans, known: Booleans, alone: bool) -> _First:
-    times = np.where(kept.T, rank_fractions(scores).first, 0.0)
+    found = rank_fractions(scores)
+    times = np.where(kept.T, found.first, 0.0)
     highest = np.zeros(len(scores))
     highest[known] = np.where(kept[known].T, rank_fractions(scores[known]).first, 0.0).mean(axis=0)
-    return _First(np.zeros(len(scores)) if alone else times.mean(axis=0), highest, times)
+    return _First(found.ranks, np.zeros(len(scores)) if alone else times.mean(axis=0), highest, times)
 
 
 def _keeps_limits(row: Assessed, policy: Policy, noise: NoiseDraws) -> Booleans:

@@ -45,7 +45,7 @@ CODES: dict[str, Code] = {
     "objective_unknown": Code("info", "an objective that is not known counts as utility 0"),
     # what to read with care
     "not_steady": Code("warning", "warm-up did not reach a steady state"),
-    "saturated": Code("warning", "an open loop offered more than could be served: its latency has no bound"),
+    "saturated": Code("warning", "an open loop offered more than could be served, in some trials at least"),
     "generator_late": Code("warning", "late starts made latencies of an open loop longer than a stated bound"),
     "emulated": Code("warning", "a part of a core stands for a slower core"),
     "init_repeated": Code("warning", "INIT took longer than the platform allows and was repeated in the first request"),
@@ -105,7 +105,9 @@ CODES: dict[str, Code] = {
     "provisioned": Code("info", "what kept instances would cost and save; data has a column for each"),
     "users": Code("info", "the users that a fleet is simulated for, and what the simulation assumes"),
     "utilisation_assumed": Code("info", "the utilisation that cost assumes"),
-    "price_other_machine": Code("info", "a price is for another architecture than the machine that was measured"),
+    "price_other_machine": Code(
+        "info", "a price is of a machine with another architecture or GPU than the one that was measured"
+    ),
     "price_old": Code("info", "a price is more than a year old"),
     "inputs_synthetic": Code("info", "inputs were drawn from the model's signature"),
     "query_divided": Code("info", "the model takes fewer rows at once than a query has samples"),

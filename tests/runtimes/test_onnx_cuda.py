@@ -125,6 +125,8 @@ def test_engines_of_variants_that_differ_in_weights_only_are_kept_apart():
     other = Variant(format="onnx", path="a.onnx", digest="sha256:" + 64 * "b")
     folders = [onnx_cuda.providers(asked, each)[0][1]["trt_engine_cache_path"] for each in (VARIANT, other, VARIANT)]
     assert folders[0] == folders[2] != folders[1] and all(Path(folder).is_dir() for folder in folders)
+    unknown = onnx_cuda.providers(asked, Variant(format="onnx", path="a.onnx"))[0][1]
+    assert "trt_engine_cache_path" not in unknown, "without a digest, variants cannot be kept apart"
 
 
 def test_a_placed_feed_is_bound_once_and_run_by_its_binding(monkeypatch):

@@ -77,7 +77,8 @@ def steps(lines: Sequence[Line], found: Mapping[int, Mapping[str, Span]], label:
         for at, each in enumerate(shown):
             begin = 0.0
             for name, span in found[each.row].items():
-                look = {"facecolor": inks[name], "hatch": _HATCHES[names.index(name) % 7], "edgecolor": SURFACE}
+                pattern = _HATCHES[names.index(name) % len(_HATCHES)]
+                look = {"facecolor": inks[name], "hatch": pattern, "edgecolor": SURFACE}
                 box(axes, (begin, at - _THICK / 2), span.value, _THICK, gid=row(each.row), **look)
                 if span.low is not None and span.high is not None:
                     ends = [begin + span.low, begin + span.high]
