@@ -88,7 +88,8 @@ def steps(lines: Sequence[Line], found: Mapping[int, Mapping[str, Span]], label:
             most = max(most, begin)
         set_axis(axes, "x", _from_zero(most), label)
         keys = [
-            Patch(facecolor=inks[n], hatch=_HATCHES[i % 7], edgecolor=SURFACE, label=n) for i, n in enumerate(names)
+            Patch(facecolor=inks[n], hatch=_HATCHES[i % len(_HATCHES)], edgecolor=SURFACE, label=n)
+            for i, n in enumerate(names)
         ]
         figure.legend(handles=keys, loc="outside upper left", ncols=2, frameon=False, fontsize=8.5)
 
